@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* mproc/mproc.h - the whole of mproc: multiprocessing for C. */
+#ifndef MPROC_MPROC_H
+#define MPROC_MPROC_H
+
+#include <mproc/version.h>
+#include <mproc/error.h>
+#include <mproc/context.h>
+#include <mproc/args.h>
+#include <mproc/process.h>
+#include <mproc/connection.h>
+#include <mproc/queue.h>
+#include <mproc/sync.h>
+
+#endif

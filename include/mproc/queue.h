@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mproc/queue.h - queues: messages from many producers to many consumers.
+ *
+ * First in, first out over all processes.  A put returns when the message is in
+ * shared memory, so a process may end, and be joined, before anybody has
+ * received what it put.  A process killed at any moment leaves its message
+ * either whole in the queue or not there at all, and holds nobody up.
+ */
+#ifndef MPROC_QUEUE_H
+#define MPROC_QUEUE_H
+
+#include <mproc/args.h>
+#include <mproc/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * A new queue, empty.  maxsize: how many messages it holds before put waits;
+ * 0 means no limit but memory.  The caller owns *ret_queue.
+ * -EINVAL: maxsize too large; -EMFILE, -ENOMEM, -ENOSPC.  MT-Safe.
+ * Origin: multiprocessing.Queue(maxsize).
+ */
+MPROC_API int mproc_queue_create(mproc_context *ctx, size_t maxsize, mproc_queue **ret_queue);
+
+/*
+ * Put a copy of a message of len_bytes (0 is a message too).  Waits for room at
+ * most timeout_ms.  MPROC_EFULL: none came.  MPROC_ECLOSED: closed for this
+ * process.  -ENOMEM, -ENOSPC: no memory for it; -EMSGSIZE; MPROC_ECORRUPT.
+ * EINTR is invisible.  MT-Safe.  Origin: Queue.put.
+ */
+MPROC_API int mproc_queue_put(mproc_queue *queue, const void *data, size_t len_bytes, int64_t timeout_ms);
+
+/*
+ * Take the oldest message into a buffer of capacity bytes; *ret_len_bytes (may
+ * be NULL) is its length.  Waits for one at most timeout_ms.  MPROC_EEMPTY: none
+ * came.  MPROC_ETOOSMALL: it is longer, *ret_len_bytes is set, the message
+ * stays in place.  MPROC_ECLOSED, MPROC_ECORRUPT.  EINTR is invisible.  MT-Safe.
+ * Origin: Queue.get.
+ */
+MPROC_API int mproc_queue_get(mproc_queue *queue, void *buffer, size_t capacity, size_t *ret_len_bytes,
+                              int64_t timeout_ms);
+
+/* The same into memory of its own: *ret_data (never NULL on success) is freed with free().  -ENOMEM. */
+MPROC_API int mproc_queue_get_alloc(mproc_queue *queue, void **ret_data, size_t *ret_len_bytes, int64_t timeout_ms);
+
+/* How many messages it holds at this moment: exact.  MPROC_ECLOSED.  Origin: Queue.qsize. */
+MPROC_API int mproc_queue_qsize(mproc_queue *queue, size_t *ret_count);
+
+MPROC_API int mproc_queue_empty(mproc_queue *queue); /* 1, 0, or MPROC_ECLOSED */
+MPROC_API int mproc_queue_full(mproc_queue *queue);  /* 1, 0, or MPROC_ECLOSED */
+
+/* This process is done with the queue; others are not touched.  The handle is still to be freed.  Origin: Queue.close. */
+MPROC_API int mproc_queue_close(mproc_queue *queue);
+
+/* End the handle.  The queue's memory goes when its last handle in any process has gone.  NULL is fine. */
+MPROC_API void mproc_queue_free(mproc_queue *queue);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core/error.h - setting the words that mproc_last_error tells.
+ *
+ * Every public function that fails leaves a sentence: which object, which rule,
+ * what to do.  The helpers here store it for the calling thread and hand the
+ * code back, so that a failure is one line: return mproc__fail(MPROC_ECLOSED, "...").
+ */
+#ifndef MPROC_CORE_ERROR_H
+#define MPROC_CORE_ERROR_H
+
+#include <mproc/error.h>
+#include <stdarg.h>
+
+/* The longest sentence kept, its NUL included. */
+#define MPROC__ERROR_TEXT_MAX 480
+
+/* Store a sentence, return code.  Keeps errno. */
+int mproc__fail(int code, const char *format, ...) MPROC_PRINTF(2, 3);
+
+/* The same for a system error: appends ": " and strerror's text; returns -err. */
+int mproc__fail_errno(int err, const char *format, ...) MPROC_PRINTF(2, 3);
+
+/* Put words in front of the sentence that stands: "argument 2: ..." */
+void mproc__fail_prefix(const char *format, ...) MPROC_PRINTF(1, 2);
+
+#endif

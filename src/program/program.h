@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * program/program.h - the processes that belong together.
+ *
+ * A program is a first process and all its descendants by mproc.  What holds it
+ * together is the beacon: a file without a name, whose open file description every
+ * process of the program inherits, and on which there is a shared flock(2).  The
+ * lock lives exactly as long as the last of them, whatever kills them, and
+ * anybody who can open the file can ask without touching anything.  When the
+ * program creates its first named object the beacon gets a name
+ * (/dev/shm/mproc-UID.ID), so that strangers can ask too.
+ *
+ * Layout of the beacon (sparse):
+ *      0         struct mproc__beacon_header
+ *      4096      slots of processes (program/slot.h), 4096 x 16 bytes
+ *      131072    records of named objects (program/names.h)
+ */
+#ifndef MPROC_PROGRAM_H
+#define MPROC_PROGRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MPROC__BEACON_SLOTS_AT 4096
+#define MPROC__BEACON_NAMES_AT 131072
+
+struct mproc__program_id {
+        uint8_t bytes[16];
+};
+
+/*
+ * This process's beacon, made on first need (in a child: taken from its
+ * bootstrap channel).  *ret_fd stays open for the life of the process and
+ * is never duplicated and closed within it (record locks would be lost).
+ * With words: MPROC_EPROGRAM, -EMFILE, ...
+ */
+int mproc__program_beacon(int *ret_fd);
+
+/* The program's identity; makes the beacon on first need. */
+int mproc__program_identity(struct mproc__program_id *ret_id);
+
+/* start/child.c: where this process's beacon will come from, when it is needed. */
+void mproc__program_set_source(int (*take)(int *ret_fd));
+
+/* start/forked.c: in a forked child; the beacon is inherited, record locks are not. */
+void mproc__program_forked(void);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * program/slot.h - a process's place in its program, and who is alive.
+ *
+ * A slot is a number with a generation.  Taking a slot is taking a write lock
+ * (fcntl F_SETLK, owned by the process, gone when it dies however it dies) on one
+ * byte of the beacon, so a slot can neither leak nor be confused with a
+ * later process that happens to have the same pid.
+ */
+#ifndef MPROC_PROGRAM_SLOT_H
+#define MPROC_PROGRAM_SLOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define MPROC__SLOT_BITS 12
+#define MPROC__SLOT_COUNT (1u << MPROC__SLOT_BITS)
+#define MPROC__SLOT_GENERATION_BITS 17
+
+/* generation << 12 | slot: fits into 29 bits; never 0. */
+typedef uint32_t mproc__slot_id;
+
+/* This process's slot, taken on first need.  With words: MPROC_EPROGRAM, -EAGAIN (all taken). */
+int mproc__slot_self(mproc__slot_id *ret_id);
+
+/* Is that process dead?  False when in doubt. */
+bool mproc__slot_is_dead(mproc__slot_id id);
+
+/* Its pid, 0 if unknown. */
+pid_t mproc__slot_pid(mproc__slot_id id);
+
+/* In a forked child: the parent's slot is not ours. */
+void mproc__slot_forked(void);
+
+#endif
