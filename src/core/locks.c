@@ -9,9 +9,16 @@
 #include <assert.h>
 #include <pthread.h>
 
-static pthread_mutex_t mutexes[MPROC__LOCK_COUNT] = {
-        [0 ... MPROC__LOCK_COUNT - 1] = PTHREAD_MUTEX_INITIALIZER,
+static pthread_mutex_t mutexes[] = {
+        [MPROC__LOCK_START] = PTHREAD_MUTEX_INITIALIZER,
+        [MPROC__LOCK_CONTEXT] = PTHREAD_MUTEX_INITIALIZER,
+        [MPROC__LOCK_CHILDREN] = PTHREAD_MUTEX_INITIALIZER,
+        [MPROC__LOCK_PROGRAM] = PTHREAD_MUTEX_INITIALIZER,
+        [MPROC__LOCK_SEGMENTS] = PTHREAD_MUTEX_INITIALIZER,
+        [MPROC__LOCK_OBJECTS] = PTHREAD_MUTEX_INITIALIZER,
+        [MPROC__LOCK_LOG] = PTHREAD_MUTEX_INITIALIZER,
 };
+_Static_assert(sizeof mutexes / sizeof *mutexes == MPROC__LOCK_COUNT, "a mutex for each lock");
 
 #ifndef NDEBUG
 static __thread unsigned held; /* one bit a lock */

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * platform/linux/process.c - pidfds: naming, signalling and waiting for one process.
+ *
+ * Runs in: every process.  Owns: nothing.
+ *
+ * Some C libraries and headers lack what is used here, so numbers and structs of
+ * the kernel's interface are carried along; whether the running kernel knows
+ * them is found out by asking it.
+ */
+#define _GNU_SOURCE
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+#define WAIT_BY_PIDFD 3 /* P_PIDFD */
+
+/* PIDFD_GET_INFO with PIDFD_INFO_EXIT (Linux 6.15): a status that nobody can take away. */
+struct pidfd_info {
+        uint64_t mask;
+        uint64_t cgroupid;
+        uint32_t ids[11];
+        int32_t exit_code;
+};
+_Static_assert(sizeof(struct pidfd_info) == 64, "first published size of the kernel's struct");
+#define GET_INFO  _IOWR(0xFF, 11, struct pidfd_info)
+#define INFO_EXIT (UINT64_C(1) << 3)
+
+int
+mproc__plat_pidfd_open(pid_t pid, int *ret_pidfd)
+{
+        long fd = syscall(SYS_pidfd_open, pid, 0);
+
+        if (fd < 0)
+                return -errno;
+        *ret_pidfd = (int)fd; /* close-on-exec by definition */
+        return 0;
+}
+
+int
+mproc__plat_pidfd_signal(int pidfd, int signal)
+{
+        return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0 ? 0 : -errno;
+}
+
+static void
+exit_from_status(int status, struct mproc__exit *ret)
+{
+        if (WIFSIGNALED(status)) {
+                ret->exitcode = -WTERMSIG(status);
+                ret->core_dumped = WCOREDUMP(status);
+        } else {
+                ret->exitcode = WEXITSTATUS(status);
+        }
+}
+
+bool
+mproc__plat_pidfd_exit(int pidfd, struct mproc__exit *ret)
+{
+        struct pidfd_info info = { .mask = INFO_EXIT };
+
+        if (pidfd < 0 || ioctl(pidfd, GET_INFO, &info) != 0 || !(info.mask & INFO_EXIT))
+                return false;
+        memset(ret, 0, sizeof *ret);
+        exit_from_status(info.exit_code, ret);
+        return true;
+}
+
+enum mproc__wait_result
+mproc__plat_wait(pid_t pid, int pidfd, struct mproc__exit *ret)
+{
+        siginfo_t info;
+        struct rusage usage;
+        long r;
+
+        memset(&info, 0, sizeof info);
+        memset(&usage, 0, sizeof usage);
+        do {
+                if (pidfd >= 0)
+                        r = syscall(SYS_waitid, WAIT_BY_PIDFD, pidfd, &info, WEXITED | WNOHANG, &usage);
+                else
+                        r = syscall(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG, &usage);
+        } while (r != 0 && errno == EINTR);
+        if (r != 0)
+                return MPROC__WAIT_FOREIGN; /* ECHILD */
+        if (info.si_pid == 0)
+                return MPROC__WAIT_RUNNING;
+        memset(ret, 0, sizeof *ret);
+        ret->exitcode = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+        ret->core_dumped = info.si_code == CLD_DUMPED;
+        ret->has_usage = true;
+        ret->usage = usage;
+        return MPROC__WAIT_ENDED;
+}
+
+/*
+ * The kernel sends the owner of an O_ASYNC socket a signal of its choice when
+ * the peer closes it; the choice is SIGKILL.  PR_SET_PDEATHSIG would follow the
+ * parent's *thread* that started us, and miss a parent that died before the call;
+ * this follows the parent's end of the channel, and the look after arming sees a
+ * parent that was gone already.  Data would ring too: the caller has seen to it
+ * that none is on its way any more.
+ */
+int
+mproc__plat_die_with_peer(int socket)
+{
+        struct pollfd p = { .fd = socket, .events = 0 };
+        int flags = fcntl(socket, F_GETFL);
+
+        if (flags < 0 || fcntl(socket, F_SETSIG, SIGKILL) != 0 || fcntl(socket, F_SETOWN, getpid()) != 0 ||
+            fcntl(socket, F_SETFL, flags | O_ASYNC) != 0)
+                return -errno;
+        if (mproc__plat_poll(&p, 1, 0) > 0 && (p.revents & POLLHUP))
+                (void)kill(getpid(), SIGKILL);
+        return 0;
+}

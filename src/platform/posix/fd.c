@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * platform/posix/fd.c - descriptors, close-on-exec from birth.
+ *
+ * Runs in: every process.  Owns: nothing; what it makes belongs to the caller.
+ */
+#define _GNU_SOURCE
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void
+mproc__plat_close(int *fd)
+{
+        int saved = errno;
+
+        if (*fd >= 0)
+                (void)close(*fd); /* EINTR: on Linux the descriptor is gone all the same */
+        *fd = -1;
+        errno = saved;
+}
+
+int
+mproc__plat_dup(int fd, int *ret_fd)
+{
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+        if (copy < 0)
+                return -errno;
+        *ret_fd = copy;
+        return 0;
+}
+
+int
+mproc__plat_socketpair(int type, int ret_fd[2])
+{
+        return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ret_fd) == 0 ? 0 : -errno;
+}
