@@ -1,0 +1,49 @@
+# The library, shared and static out of the same position-independent objects, and mproc-exec.
+
+file(GLOB_RECURSE MPROC_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.c)
+list(FILTER MPROC_SOURCES EXCLUDE REGEX "_test\\.c$")
+foreach(system linux darwin)
+        string(TOLOWER ${CMAKE_SYSTEM_NAME} this_system)
+        if(NOT system STREQUAL this_system)
+                list(FILTER MPROC_SOURCES EXCLUDE REGEX "/platform/${system}/")
+        endif()
+endforeach()
+
+# Where old systems keep what is in libc today; empty archives on new ones.
+set(MPROC_PRIVATE_LIBS Threads::Threads ${CMAKE_DL_LIBS})
+
+add_library(mproc-objects OBJECT ${MPROC_SOURCES})
+set_target_properties(mproc-objects PROPERTIES POSITION_INDEPENDENT_CODE ON)
+mproc_compile_options(mproc-objects)
+target_include_directories(mproc-objects PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+target_compile_definitions(mproc-objects PRIVATE MPROC_EXEC_PATH="${CMAKE_INSTALL_FULL_BINDIR}/mproc-exec")
+
+add_library(mproc SHARED $<TARGET_OBJECTS:mproc-objects>)
+add_library(mproc-static STATIC $<TARGET_OBJECTS:mproc-objects>)
+add_library(mproc::mproc ALIAS mproc)
+add_library(mproc::static ALIAS mproc-static)
+
+foreach(library mproc mproc-static)
+        set_target_properties(${library} PROPERTIES OUTPUT_NAME mproc LINKER_LANGUAGE C)
+        target_include_directories(${library} PUBLIC
+                $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+endforeach()
+target_link_libraries(mproc PRIVATE ${MPROC_PRIVATE_LIBS})
+target_link_libraries(mproc-static PUBLIC ${MPROC_PRIVATE_LIBS})
+set_target_properties(mproc-static PROPERTIES EXPORT_NAME static)
+
+# The name that the linker and packages know: libmproc.so.0, symbols at MPROC_0.1.
+set_target_properties(mproc PROPERTIES
+        VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
+        LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/mproc.map)
+target_link_options(mproc PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/mproc.map
+        ${MPROC_SANITIZE_FLAGS})
+if(MPROC_SANITIZE) # Whoever links the archive needs the run-time too.
+        target_link_options(mproc-static INTERFACE ${MPROC_SANITIZE_FLAGS})
+endif()
+
+if(EXISTS ${PROJECT_SOURCE_DIR}/helpers/mproc_exec.c)
+        add_executable(mproc-exec ${PROJECT_SOURCE_DIR}/helpers/mproc_exec.c)
+        mproc_compile_options(mproc-exec)
+        target_link_libraries(mproc-exec PRIVATE mproc)
+endif()
