@@ -29,4 +29,11 @@ int mproc__send_fds(int socket, struct iovec *iov, int niov, const int *fds, siz
  */
 ssize_t mproc__recv_fds(int socket, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline);
 
+/*
+ * The same without taking anything away: the bytes are still there, and the
+ * descriptors are duplicates of those that are.  So a table with no room
+ * (-EMFILE) loses nothing.  May return fewer bytes than are there.
+ */
+ssize_t mproc__peek_fds(int socket, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline);
+
 #endif
