@@ -17,6 +17,7 @@ enum mproc__lock {
         MPROC__LOCK_CONTEXT,  /* context/: default method, executable, preload list */
         MPROC__LOCK_CHILDREN, /* process/: the list of children and their states */
         MPROC__LOCK_PROGRAM,  /* program/: the beacon, the names this process created */
+        MPROC__LOCK_STASH,    /* start/stash.c: what this process took out of its bootstrap channel */
         MPROC__LOCK_SEGMENTS, /* shm/: the mapped segments of this process */
         MPROC__LOCK_OBJECTS,  /* core/object.c: the set of live handles */
         MPROC__LOCK_LOG,      /* core/log.c: the hook */
@@ -25,12 +26,6 @@ enum mproc__lock {
 
 void mproc__lock(enum mproc__lock which);
 void mproc__unlock(enum mproc__lock which);
-
-/*
- * Called in a child after fork(), first to last in order of registration, in the
- * only thread, with all global locks free.  Static registration: the table is
- * in start/forked.c.
- */
 
 /* Taken and freed around fork(); start/forked.c registers them with pthread_atfork. */
 void mproc__locks_prepare_fork(void);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * program/executable.c - the executable of children and helper processes.
+ *
+ * Runs in: every process.  Owns: a copy of the path that was set, under
+ * MPROC__LOCK_PROGRAM.
+ */
+#include "program/executable.h"
+#include "core/error.h"
+#include "core/locks.h"
+
+#include <errno.h>
+#include <mproc/context.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef MPROC_EXEC_PATH
+#define MPROC_EXEC_PATH "mproc-exec"
+#endif
+
+static char *chosen_path;    /* NULL: the running executable */
+static char *own_name;       /* argv[0] of this process; set once, lives as long as the process */
+static int initialised;
+
+void
+mproc__executable_initialised(const char *name)
+{
+        mproc__lock(MPROC__LOCK_PROGRAM);
+        if (!own_name)
+                own_name = strdup(name && *name ? name : "mproc"); /* NULL is coped with below */
+        initialised = 1;
+        mproc__unlock(MPROC__LOCK_PROGRAM);
+}
+
+int
+mproc_set_executable(const char *path)
+{
+        char *copy = NULL;
+
+        if (path && !*path)
+                return mproc__fail(-EINVAL, "the path of the executable is empty");
+        if (path && !(copy = strdup(path)))
+                return mproc__fail(-ENOMEM, "no memory for the path of the executable");
+        mproc__lock(MPROC__LOCK_PROGRAM);
+        free(chosen_path);
+        chosen_path = copy;
+        mproc__unlock(MPROC__LOCK_PROGRAM);
+        return 0;
+}
+
+const char *
+mproc_get_executable(void)
+{
+        static __thread char buffer[4096];
+        const char *result = NULL;
+
+        mproc__lock(MPROC__LOCK_PROGRAM);
+        if (chosen_path && strlen(chosen_path) < sizeof buffer)
+                result = strcpy(buffer, chosen_path);
+        mproc__unlock(MPROC__LOCK_PROGRAM);
+        return result;
+}
+
+int
+mproc__executable_acquire(char **ret_path, const char **ret_name)
+{
+        char *copy = NULL;
+        int r = 0;
+
+        mproc__lock(MPROC__LOCK_PROGRAM);
+        if (chosen_path && !(copy = strdup(chosen_path)))
+                r = mproc__fail(-ENOMEM, "no memory for the path of the executable");
+        else if (!chosen_path && !initialised)
+                r = mproc__fail(MPROC_EBOOTSTRAP,
+                                "a process was to be started before mproc_init() has run in this one: call "
+                                "mproc_init(argc, argv) first thing in main(), or, in a library whose host program "
+                                "does not, mproc_set_executable(\"" MPROC_EXEC_PATH "\")");
+        *ret_name = own_name ? own_name : "mproc";
+        mproc__unlock(MPROC__LOCK_PROGRAM);
+        *ret_path = copy;
+        return r;
+}
+
+void
+mproc__executable_release(char *path)
+{
+        free(path);
+}

@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wire/args.c - the typed arguments of a target; see args.h.
+ *
+ * Runs in: parent (gather, encode), child (decode, the getters).
+ * Owns: copies, duplicates and references until mproc__args_free.
+ *
+ * On the wire: u32 count, then for each u32 type and its value; an object's value is
+ * a block of its own, so that it can be skipped, and rebuilt when it is asked for.
+ */
+#define _GNU_SOURCE
+#include "wire/args.h"
+#include "core/error.h"
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct value {
+        mproc_arg_type type;
+        int fd;
+        union {
+                int64_t i;
+                uint64_t u;
+                double d;
+        } number;
+        void *copy;             /* parent: the text or bytes, ours */
+        const void *data;       /* text or bytes; in the child, for an object, what it is made from */
+        size_t len;
+        struct mproc__object *object;
+        bool is_handle; /* child: published, so that the target may pass it on */
+};
+
+struct mproc_args {
+        size_t count;
+        struct value *values;
+        pthread_mutex_t mutex; /* making objects on demand */
+        struct mproc__block block;
+        int *fds;
+        bool *taken;
+        size_t nfds;
+        bool received;
+};
+
+static mproc__args_failure_fn *failure;
+
+void
+mproc__args_set_failure(mproc__args_failure_fn *fn)
+{
+        failure = fn;
+}
+
+/* --- the values by themselves ------------------------------------------------------------------ */
+
+mproc_arg
+mproc_arg_int(int64_t value)
+{
+        return (mproc_arg){ .type = MPROC_ARG_INT, .fd = -1, .value.i = value };
+}
+
+mproc_arg
+mproc_arg_uint(uint64_t value)
+{
+        return (mproc_arg){ .type = MPROC_ARG_UINT, .fd = -1, .value.u = value };
+}
+
+mproc_arg
+mproc_arg_double(double value)
+{
+        return (mproc_arg){ .type = MPROC_ARG_DOUBLE, .fd = -1, .value.d = value };
+}
+
+mproc_arg
+mproc_arg_string(const char *text)
+{
+        return (mproc_arg){ .type = MPROC_ARG_STRING, .fd = -1, .value.p = text };
+}
+
+mproc_arg
+mproc_bytes(const void *data, size_t len_bytes)
+{
+        return (mproc_arg){ .type = MPROC_ARG_BYTES, .fd = -1, .len_bytes = len_bytes, .value.p = data };
+}
+
+mproc_arg
+mproc_fd(int fd)
+{
+        return (mproc_arg){ .type = MPROC_ARG_FD, .fd = fd };
+}
+
+static mproc_arg
+object_arg(mproc_arg_type type, const void *handle)
+{
+        return (mproc_arg){ .type = type, .fd = -1, .value.p = handle };
+}
+
+mproc_arg
+mproc_arg_queue(mproc_queue *queue)
+{
+        return object_arg(MPROC_ARG_QUEUE, queue);
+}
+
+mproc_arg
+mproc_arg_connection(mproc_connection *connection)
+{
+        return object_arg(MPROC_ARG_CONNECTION, connection);
+}
+
+mproc_arg
+mproc_arg_lock(mproc_lock *lock)
+{
+        return object_arg(MPROC_ARG_LOCK, lock);
+}
+
+mproc_arg
+mproc_arg_semaphore(mproc_semaphore *semaphore)
+{
+        return object_arg(MPROC_ARG_SEMAPHORE, semaphore);
+}
+
+mproc_arg
+mproc_arg_self(mproc_arg value)
+{
+        return value;
+}
+
+/* --- the parent's side ---------------------------------------------------------------------------- */
+
+static mproc_args *
+new_args(size_t count)
+{
+        mproc_args *args = calloc(1, sizeof *args);
+
+        if (!args)
+                return NULL;
+        args->values = calloc(count ? count : 1, sizeof *args->values);
+        if (!args->values) {
+                free(args);
+                return NULL;
+        }
+        args->count = count;
+        for (size_t i = 0; i < count; i++)
+                args->values[i].fd = -1;
+        (void)pthread_mutex_init(&args->mutex, NULL);
+        return args;
+}
+
+static int
+copy_block(struct value *v, const void *data, size_t len)
+{
+        if (!data && len > 0)
+                return mproc__fail(-EINVAL, "a block of %zu bytes at NULL", len);
+        v->copy = malloc(len + 1);
+        if (!v->copy)
+                return mproc__fail(-ENOMEM, "no memory for a copy of %zu bytes", len);
+        if (len)
+                memcpy(v->copy, data, len);
+        ((char *)v->copy)[len] = 0;
+        v->data = v->copy;
+        v->len = len;
+        return 0;
+}
+
+static int
+gather_one(const mproc_arg *arg, struct value *v)
+{
+        int r;
+
+        v->type = arg->type;
+        switch (arg->type) {
+        case MPROC_ARG_INT:
+        case MPROC_ARG_UINT:
+        case MPROC_ARG_DOUBLE:
+                memcpy(&v->number, &arg->value, sizeof v->number);
+                return 0;
+        case MPROC_ARG_STRING:
+                if (!arg->value.p)
+                        return mproc__fail(-EINVAL, "the string is NULL");
+                return copy_block(v, arg->value.p, strlen(arg->value.p));
+        case MPROC_ARG_BYTES:
+                return copy_block(v, arg->value.p, arg->len_bytes);
+        case MPROC_ARG_FD:
+                if ((r = mproc__plat_dup(arg->fd, &v->fd)) < 0)
+                        return mproc__fail_errno(-r, "duplicating file descriptor %d", arg->fd);
+                return 0;
+        case MPROC_ARG_QUEUE:
+        case MPROC_ARG_CONNECTION:
+        case MPROC_ARG_LOCK:
+        case MPROC_ARG_SEMAPHORE:
+                if ((r = mproc__object_lookup(arg->value.p, arg->type, &v->object)) < 0)
+                        return r;
+                return v->object->type->passable ? v->object->type->passable(v->object) : 0;
+        case MPROC_ARG_NONE:
+                break;
+        }
+        return mproc__fail(-EINVAL, "it has no valid type (%d)", (int)arg->type);
+}
+
+int
+mproc__args_gather(mproc_arglist list, mproc_args **ret_args)
+{
+        mproc_args *args;
+
+        if (list.count > 0 && !list.values)
+                return mproc__fail(-EINVAL, "an argument list of %zu values at NULL", list.count);
+        if (!(args = new_args(list.count)))
+                return mproc__fail(-ENOMEM, "no memory for %zu arguments", list.count);
+        for (size_t i = 0; i < list.count; i++) {
+                int r = gather_one(&list.values[i], &args->values[i]);
+
+                if (r < 0) {
+                        mproc__fail_prefix("argument %zu: ", i);
+                        mproc__args_free(args);
+                        return r;
+                }
+        }
+        *ret_args = args;
+        return 0;
+}
+
+int
+mproc__args_check_portable(const mproc_args *args, const char *method)
+{
+        for (size_t i = 0; i < args->count; i++) {
+                const struct mproc__object *o = args->values[i].object;
+
+                if (o && o->fork_only)
+                        return mproc__fail(MPROC_ECONTEXT,
+                                           "argument %zu is a %s made in the fork context, which only a child by fork "
+                                           "can inherit; this process starts by %s: make the %s in the %s context",
+                                           i, o->type->name, method, o->type->name, method);
+        }
+        return 0;
+}
+
+int
+mproc__args_check_passable(const mproc_args *args)
+{
+        for (size_t i = 0; i < args->count; i++) {
+                struct mproc__object *o = args->values[i].object;
+                int r = o && o->type->passable ? o->type->passable(o) : 0;
+
+                if (r < 0) {
+                        mproc__fail_prefix("argument %zu: ", i);
+                        return r;
+                }
+        }
+        return 0;
+}
+
+static int
+encode_object(struct mproc__object *object, struct mproc__encoder *e)
+{
+        size_t at;
+        uint64_t len;
+        int r;
+
+        mproc__enc_u64(e, 0); /* its length, known afterwards */
+        at = e->len;
+        if (!e->error && (r = object->type->encode(object, e)) < 0)
+                return r;
+        if (e->error)
+                return 0;
+        len = e->len - at;
+        memcpy(e->data + at - sizeof len, &len, sizeof len);
+        return 0;
+}
+
+int
+mproc__args_encode(const mproc_args *args, struct mproc__encoder *e)
+{
+        mproc__enc_u32(e, (uint32_t)args->count);
+        for (size_t i = 0; i < args->count; i++) {
+                const struct value *v = &args->values[i];
+                int r;
+
+                mproc__enc_u32(e, (uint32_t)v->type);
+                if (v->object) {
+                        if ((r = encode_object(v->object, e)) < 0) {
+                                mproc__fail_prefix("argument %zu: ", i);
+                                return r;
+                        }
+                } else if (v->type == MPROC_ARG_FD) {
+                        mproc__enc_fd(e, v->fd);
+                } else if (v->type == MPROC_ARG_STRING || v->type == MPROC_ARG_BYTES) {
+                        mproc__enc_bytes(e, v->data, v->len);
+                } else {
+                        mproc__enc_u64(e, v->number.u);
+                }
+        }
+        if (e->error)
+                return mproc__fail(e->error, "no memory to encode %zu arguments", args->count);
+        return 0;
+}
+
+void
+mproc__args_given(mproc_args *args)
+{
+        for (size_t i = 0; i < args->count; i++) {
+                struct mproc__object *o = args->values[i].object;
+
+                if (o && o->type->given)
+                        o->type->given(o);
+        }
+}
+
+void
+mproc__args_mark(mproc_args *args, bool on)
+{
+        for (size_t i = 0; i < args->count; i++)
+                if (args->values[i].object)
+                        args->values[i].object->in_arguments = on;
+}
+
+/* --- the child's side ------------------------------------------------------------------------------ */
+
+static void
+decode_one(struct mproc__decoder *d, struct value *v)
+{
+        v->type = (mproc_arg_type)mproc__dec_u32(d);
+        switch (v->type) {
+        case MPROC_ARG_INT:
+        case MPROC_ARG_UINT:
+        case MPROC_ARG_DOUBLE:
+                v->number.u = mproc__dec_u64(d);
+                return;
+        case MPROC_ARG_STRING:
+        case MPROC_ARG_BYTES:
+                v->data = mproc__dec_bytes(d, &v->len);
+                return;
+        case MPROC_ARG_FD:
+                v->fd = mproc__dec_fd(d);
+                return;
+        case MPROC_ARG_QUEUE:
+        case MPROC_ARG_CONNECTION:
+        case MPROC_ARG_LOCK:
+        case MPROC_ARG_SEMAPHORE: {
+                uint64_t len = mproc__dec_u64(d);
+
+                if (d->error || len > d->len - d->pos)
+                        break;
+                v->data = d->data + d->pos;
+                v->len = (size_t)len;
+                d->pos += (size_t)len;
+                return;
+        }
+        case MPROC_ARG_NONE:
+                break;
+        }
+        d->error = d->error ? d->error : MPROC_EPROTO;
+}
+
+int
+mproc__args_decode(struct mproc__block *block, size_t at, int *fds, size_t nfds, mproc_args **ret_args)
+{
+        struct mproc__decoder d = { .data = block->data, .len = block->len, .pos = at, .nfds = nfds };
+        bool *taken = calloc(nfds ? nfds : 1, sizeof *taken);
+        uint32_t count = mproc__dec_u32(&d);
+        mproc_args *args = NULL;
+
+        d.fds = fds;
+        d.taken = taken;
+        if (d.error || count > (d.len - d.pos) / sizeof(uint32_t)) {
+                free(taken);
+                return mproc__fail(MPROC_EPROTO, "the argument list that arrived is damaged");
+        }
+        if (!taken || !(args = new_args(count))) {
+                free(taken);
+                return mproc__fail(-ENOMEM, "no memory for %u arguments", (unsigned)count);
+        }
+        for (uint32_t i = 0; i < count; i++)
+                decode_one(&d, &args->values[i]);
+        if (d.error) {
+                free(taken);
+                args->count = 0;
+                mproc__args_free(args);
+                return mproc__fail(d.error, "the argument list that arrived is damaged");
+        }
+        args->received = true;
+        args->block = *block;
+        args->fds = fds;
+        args->taken = taken;
+        args->nfds = nfds;
+        *ret_args = args;
+        return 0;
+}
+
+void
+mproc__args_free(mproc_args *args)
+{
+        if (!args)
+                return;
+        for (size_t i = 0; i < args->count; i++) {
+                struct value *v = &args->values[i];
+
+                if (v->is_handle)
+                        mproc__object_free(v->object);
+                else
+                        mproc__object_unref(v->object);
+                if (!args->received)
+                        mproc__plat_close(&v->fd);
+                free(v->copy);
+        }
+        for (size_t i = 0; i < args->nfds; i++)
+                if (!args->taken[i])
+                        mproc__plat_close(&args->fds[i]);
+        free(args->fds);
+        free(args->taken);
+        if (args->block.mapped)
+                (void)munmap(args->block.data, args->block.len);
+        else
+                free(args->block.data);
+        free(args->values);
+        (void)pthread_mutex_destroy(&args->mutex);
+        free(args);
+}
+
+/* --- the getters ------------------------------------------------------------------------------------ */
+
+size_t
+mproc_args_count(const mproc_args *args)
+{
+        return args->count;
+}
+
+mproc_arg_type
+mproc_args_type(const mproc_args *args, size_t index)
+{
+        return index < args->count ? args->values[index].type : MPROC_ARG_NONE;
+}
+
+static void
+mismatch(const mproc_args *args, size_t index, const char *wanted)
+{
+        if (index >= args->count)
+                mproc__fail(MPROC_EARGTYPE, "argument %zu (%s) is wanted, but there are only %zu arguments", index,
+                            wanted, args->count);
+        else
+                mproc__fail(MPROC_EARGTYPE, "argument %zu is wanted as %s, but it is of type %s", index, wanted,
+                            mproc__arg_type_name(args->values[index].type));
+        failure(MPROC_EARGTYPE);
+}
+
+static struct value *
+get(mproc_args *args, size_t index, mproc_arg_type type)
+{
+        if (index >= args->count || args->values[index].type != type)
+                mismatch(args, index, mproc__arg_type_name(type));
+        return &args->values[index];
+}
+
+int64_t
+mproc_args_int(mproc_args *args, size_t index)
+{
+        if (mproc_args_type(args, index) == MPROC_ARG_UINT && args->values[index].number.u <= INT64_MAX)
+                return (int64_t)args->values[index].number.u;
+        return get(args, index, MPROC_ARG_INT)->number.i;
+}
+
+uint64_t
+mproc_args_uint(mproc_args *args, size_t index)
+{
+        if (mproc_args_type(args, index) == MPROC_ARG_INT && args->values[index].number.i >= 0)
+                return (uint64_t)args->values[index].number.i;
+        return get(args, index, MPROC_ARG_UINT)->number.u;
+}
+
+double
+mproc_args_double(mproc_args *args, size_t index)
+{
+        switch (mproc_args_type(args, index)) {
+        case MPROC_ARG_INT:
+                return (double)args->values[index].number.i;
+        case MPROC_ARG_UINT:
+                return (double)args->values[index].number.u;
+        default:
+                return get(args, index, MPROC_ARG_DOUBLE)->number.d;
+        }
+}
+
+const char *
+mproc_args_string(mproc_args *args, size_t index)
+{
+        return get(args, index, MPROC_ARG_STRING)->data;
+}
+
+const void *
+mproc_args_bytes(mproc_args *args, size_t index, size_t *ret_len_bytes)
+{
+        struct value *v = get(args, index, MPROC_ARG_BYTES);
+
+        if (ret_len_bytes)
+                *ret_len_bytes = v->len;
+        return v->data;
+}
+
+int
+mproc_args_fd(mproc_args *args, size_t index)
+{
+        return get(args, index, MPROC_ARG_FD)->fd;
+}
+
+static int
+make_object(mproc_args *args, struct value *v, const struct mproc__object_type *type)
+{
+        struct mproc__decoder d = { .data = v->data, .len = v->len, .fds = args->fds, .taken = args->taken,
+                                    .nfds = args->nfds };
+        int r = type->decode(&d, &v->object);
+
+        if (r == 0 && (r = mproc__object_publish(v->object)) == 0)
+                v->is_handle = true;
+        return r;
+}
+
+struct mproc__object *
+mproc__args_object(mproc_args *args, size_t index, const struct mproc__object_type *type)
+{
+        struct value *v = get(args, index, type->arg_type);
+        int r = 0;
+
+        (void)pthread_mutex_lock(&args->mutex);
+        if (!v->object)
+                r = make_object(args, v, type);
+        (void)pthread_mutex_unlock(&args->mutex);
+        if (r < 0) {
+                mproc__fail_prefix("argument %zu: rebuilding the %s: ", index, type->name);
+                failure(r);
+        }
+        return v->object;
+}
