@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench/report.c - what was measured, as tables, CSV files and a list of targets.
+ *
+ * Runs in: the conductor, after the workers have ended.
+ */
+#define _GNU_SOURCE
+#include "run.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+/* --- figures ------------------------------------------------------------------------------------ */
+
+struct spread {
+        size_t count;
+        double median, low, high; /* low, high: the 10th and the 90th of a hundred */
+};
+
+static int
+compare_doubles(const void *a, const void *b)
+{
+        double x = *(const double *)a, y = *(const double *)b;
+
+        return (x > y) - (x < y);
+}
+
+static double
+quantile(const double *sorted, size_t count, double q)
+{
+        double at = q * (double)(count - 1);
+        size_t below = (size_t)at;
+
+        if (below + 1 >= count)
+                return sorted[count - 1];
+        return sorted[below] + (at - (double)below) * (sorted[below + 1] - sorted[below]);
+}
+
+static struct spread
+spread_of(double *values, size_t count)
+{
+        struct spread spread = { count, 0, 0, 0 };
+
+        if (count == 0)
+                return spread;
+        qsort(values, count, sizeof *values, compare_doubles);
+        spread.median = quantile(values, count, 0.5);
+        spread.low = quantile(values, count, 0.1);
+        spread.high = quantile(values, count, 0.9);
+        return spread;
+}
+
+static struct spread
+cost_us(const struct bench_series *series)
+{
+        double values[BENCH_MAX_SAMPLES];
+        size_t i, count = 0;
+
+        for (i = 0; i < series->count; i++)
+                if (series->ns[i] != 0)
+                        values[count++] = (double)series->ns[i] / 1000.0;
+        return spread_of(values, count);
+}
+
+/* Of two series of one unit: figures with the same index were measured side by side. */
+static struct spread
+ratio(const struct bench_series *one, const struct bench_series *other)
+{
+        size_t i, count = 0, n = one->count < other->count ? one->count : other->count;
+        double values[BENCH_MAX_SAMPLES];
+
+        for (i = 0; i < n; i++)
+                if (one->ns[i] != 0 && other->ns[i] != 0)
+                        values[count++] = (double)one->ns[i] / (double)other->ns[i];
+        return spread_of(values, count);
+}
+
+static struct spread
+ratio_to_baseline(const struct bench_run *run, int who, size_t size)
+{
+        static const struct spread none;
+        enum bench_who baseline = bench_infos[who].baseline;
+
+        if (baseline == BENCH_NOBODY || !run->present[who][size])
+                return none;
+        return ratio(&run->series[who][size], &run->series[baseline][size]);
+}
+
+/* --- tables ------------------------------------------------------------------------------------- */
+
+/* 163 -> "163", 47622 -> "47,622" */
+static const char *
+with_commas(double value, char text[32])
+{
+        char digits[32];
+        int len = snprintf(digits, sizeof digits, "%.0f", value), i, n = 0;
+
+        for (i = 0; i < len; i++) {
+                if (i > 0 && (len - i) % 3 == 0)
+                        text[n++] = ',';
+                text[n++] = digits[i];
+        }
+        text[n] = '\0';
+        return text;
+}
+
+static bool
+present_anywhere(const struct bench_run *run, int who)
+{
+        size_t size;
+
+        for (size = 0; size < run->size_count; size++)
+                if (run->present[who][size])
+                        return true;
+        return false;
+}
+
+static void
+print_machine(void)
+{
+        double load[3] = { 0, 0, 0 };
+        struct utsname system;
+
+        if (uname(&system) == 0 && getloadavg(load, 3) >= 1)
+                printf("%s %s, %ld CPUs; load over the run about %.1f\n\n", system.sysname, system.release,
+                        sysconf(_SC_NPROCESSORS_ONLN), load[0]);
+}
+
+static void
+print_head(const struct bench_run *run, const char *title, const char *corner)
+{
+        char name[32];
+        size_t size;
+
+        printf("%s\n\n%-30s", title, corner);
+        for (size = 0; size < run->size_count; size++)
+                printf("%11s", bench_size_name(run->sizes_mib[size], name));
+        printf("\n");
+}
+
+static void
+print_costs(const struct bench_run *run)
+{
+        struct spread cost;
+        char text[32];
+        size_t size;
+        int who;
+
+        print_head(run, "Start, exit and join of an empty child: medians in microseconds", "private memory of the parent");
+        for (who = 0; who < BENCH_WHO_COUNT; who++) {
+                if (!present_anywhere(run, who))
+                        continue;
+                printf("%-30s", bench_infos[who].label);
+                for (size = 0; size < run->size_count; size++) {
+                        cost = cost_us(&run->series[who][size]);
+                        printf("%11s", cost.count > 0 ? with_commas(cost.median, text) : "-");
+                }
+                printf("\n");
+        }
+        printf("\n");
+}
+
+static void
+print_ratios(const struct bench_run *run)
+{
+        struct spread spread;
+        char label[64], text[32];
+        size_t size;
+        int who;
+
+        print_head(run, "Ratios, medians of neighbours in time", "");
+        for (who = 0; who < BENCH_WHO_COUNT; who++) {
+                if (bench_infos[who].baseline == BENCH_NOBODY || !present_anywhere(run, who))
+                        continue;
+                snprintf(label, sizeof label, "%s / %s", bench_infos[who].name,
+                        bench_infos[bench_infos[who].baseline].name);
+                printf("%-30s", label);
+                for (size = 0; size < run->size_count; size++) {
+                        spread = ratio_to_baseline(run, who, size);
+                        snprintf(text, sizeof text, "%.2f", spread.median);
+                        printf("%11s", spread.count > 0 ? text : "-");
+                }
+                printf("\n");
+        }
+        printf("\n");
+}
+
+static void
+print_memory(const struct bench_run *run)
+{
+        static const char *const methods[3] = { "fork", "spawn", "forkserver" };
+        int i;
+
+        printf("Memory of an idle child (unique set size, KiB):");
+        for (i = 0; i < 3; i++)
+                if (run->idle_bytes[i] >= 0)
+                        printf("  %s %lld", methods[i], run->idle_bytes[i] / 1024);
+                else
+                        printf("  %s unknown", methods[i]);
+        printf("\n\n");
+}
+
+/* --- targets -------------------------------------------------------------------------------------- */
+
+/* The greatest over the sizes counts. */
+struct target {
+        const char *text;
+        double limit, value; /* value < 0: not measured */
+};
+
+static double
+worst_ratio(const struct bench_run *run, int who)
+{
+        struct spread spread;
+        double worst = -1;
+        size_t size;
+
+        for (size = 0; size < run->size_count; size++) {
+                spread = ratio_to_baseline(run, who, size);
+                if (spread.count > 0 && spread.median > worst)
+                        worst = spread.median;
+        }
+        return worst;
+}
+
+/* Every size against the first, which is 0. */
+static double
+worst_growth(const struct bench_run *run, int who)
+{
+        struct spread spread;
+        double worst = -1;
+        size_t size;
+
+        for (size = 1; size < run->size_count; size++) {
+                spread = ratio(&run->series[who][size], &run->series[who][0]);
+                if (spread.count > 0 && spread.median > worst)
+                        worst = spread.median;
+        }
+        return worst;
+}
+
+#define TARGETS 6
+
+static void
+make_targets(const struct bench_run *run, struct target targets[TARGETS])
+{
+        double kib = run->idle_bytes[2] >= 0 ? (double)run->idle_bytes[2] / 1024.0 : -1;
+        const struct target all[TARGETS] = {
+                { "spawn / posix_spawn of the same program", 1.25, worst_ratio(run, MPROC_SPAWN) },
+                { "forkserver / bare fork server", 1.30, worst_ratio(run, MPROC_FORKSERVER) },
+                { "fork / raw fork + wait", 1.15, worst_ratio(run, MPROC_FORK) },
+                { "spawn from a large parent / from a small one", 1.10, worst_growth(run, MPROC_SPAWN) },
+                { "forkserver from a large parent / from a small one", 1.10, worst_growth(run, MPROC_FORKSERVER) },
+                { "idle forkserver child, KiB of its own", 250, kib },
+        };
+
+        memcpy(targets, all, sizeof all);
+}
+
+static const char *
+verdict(const struct target *target)
+{
+        if (target->value < 0)
+                return "not measured";
+        return target->value <= target->limit ? "reached" : "not reached";
+}
+
+static void
+print_targets(const struct target targets[TARGETS])
+{
+        char value[32];
+        int i;
+
+        printf("Targets (of a ratio, the worst size counts)\n\n%-52s%10s%10s\n", "", "at most", "here");
+        for (i = 0; i < TARGETS; i++) {
+                snprintf(value, sizeof value, targets[i].limit < 10 ? "%.2f" : "%.0f", targets[i].value);
+                printf(targets[i].limit < 10 ? "%-52s%10.2f%10s  %s\n" : "%-52s%10.0f%10s  %s\n", targets[i].text,
+                        targets[i].limit, targets[i].value < 0 ? "-" : value, verdict(&targets[i]));
+        }
+}
+
+/* --- CSV ------------------------------------------------------------------------------------------- */
+
+static FILE *
+open_csv(const struct bench_run *run, const char *name)
+{
+        char path[4096];
+        FILE *file;
+
+        if (run->out == NULL)
+                return NULL;
+        snprintf(path, sizeof path, "%s/%s", run->out, name);
+        file = fopen(path, "we");
+        if (file == NULL)
+                fprintf(stderr, "mproc-bench: %s: %s\n", path, strerror(errno));
+        return file;
+}
+
+static void
+write_costs(const struct bench_run *run)
+{
+        FILE *file = open_csv(run, "start-cost.csv");
+        struct spread cost, against;
+        size_t size;
+        int who;
+
+        if (file == NULL)
+                return;
+        fprintf(file, "contender,label,parent_mib,samples,median_us,p10_us,p90_us,"
+                      "baseline,ratio_median,ratio_p10,ratio_p90\n");
+        for (who = 0; who < BENCH_WHO_COUNT; who++)
+                for (size = 0; size < run->size_count; size++) {
+                        cost = cost_us(&run->series[who][size]);
+                        if (cost.count == 0)
+                                continue;
+                        fprintf(file, "%s,\"%s\",%zu,%zu,%.1f,%.1f,%.1f,", bench_infos[who].name,
+                                bench_infos[who].label, run->sizes_mib[size], cost.count, cost.median, cost.low,
+                                cost.high);
+                        against = ratio_to_baseline(run, who, size);
+                        if (against.count > 0)
+                                fprintf(file, "%s,%.3f,%.3f,%.3f\n", bench_infos[bench_infos[who].baseline].name,
+                                        against.median, against.low, against.high);
+                        else
+                                fprintf(file, ",,,\n");
+                }
+        fclose(file);
+}
+
+static void
+write_targets(const struct bench_run *run, const struct target targets[TARGETS])
+{
+        FILE *file = open_csv(run, "targets.csv");
+        int i;
+
+        if (file == NULL)
+                return;
+        fprintf(file, "target,limit,value,verdict\n");
+        for (i = 0; i < TARGETS; i++)
+                if (targets[i].value < 0)
+                        fprintf(file, "\"%s\",%g,,%s\n", targets[i].text, targets[i].limit, verdict(&targets[i]));
+                else
+                        fprintf(file, "\"%s\",%g,%.3f,%s\n", targets[i].text, targets[i].limit, targets[i].value,
+                                verdict(&targets[i]));
+        fclose(file);
+}
+
+static void
+write_memory(const struct bench_run *run)
+{
+        static const char *const methods[3] = { "fork", "spawn", "forkserver" };
+        FILE *file = open_csv(run, "idle-memory.csv");
+        int i;
+
+        if (file == NULL)
+                return;
+        fprintf(file, "method,unique_bytes\n");
+        for (i = 0; i < 3; i++)
+                if (run->idle_bytes[i] >= 0)
+                        fprintf(file, "%s,%lld\n", methods[i], run->idle_bytes[i]);
+        fclose(file);
+}
+
+void
+bench_report(const struct bench_run *run)
+{
+        struct target targets[TARGETS];
+
+        make_targets(run, targets);
+        print_machine();
+        print_costs(run);
+        print_ratios(run);
+        print_memory(run);
+        print_targets(targets);
+        write_costs(run);
+        write_memory(run);
+        write_targets(run, targets);
+        if (run->out != NULL)
+                printf("\nWritten: %s/start-cost.csv, idle-memory.csv, targets.csv\n", run->out);
+}
