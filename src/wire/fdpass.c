@@ -170,35 +170,46 @@ detach_fds(struct msghdr *message, int *fds, size_t *nfds)
         }
 }
 
-static ssize_t
-receive(int socket, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline, int flags)
+/* What a failed receive means: 0 to try again. */
+static int
+receive_failure(int socket, int err, int64_t deadline)
 {
-        struct iovec iov = { .iov_base = buffer, .iov_len = len };
+        switch (err) {
+        case EINTR:
+                return 0;
+        case EAGAIN:
+#if EWOULDBLOCK != EAGAIN
+        case EWOULDBLOCK:
+#endif
+                return wait_for(socket, POLLIN, deadline);
+        default:
+                return -err;
+        }
+}
+
+static ssize_t
+receive(int socket, struct iovec *iov, int niov, int *fds, size_t *nfds, int64_t deadline, int flags)
+{
         union control control;
         struct msghdr message;
         ssize_t n;
         int r;
 
-        if (fds != NULL)
-                *nfds = 0;
         for (;;) {
                 memset(&message, 0, sizeof(message));
-                message.msg_iov = &iov;
-                message.msg_iovlen = 1;
+                message.msg_iov = iov;
+                message.msg_iovlen = niov;
                 if (fds != NULL) { /* without room for them the kernel drops them: none is ever installed */
                         message.msg_control = &control;
                         message.msg_controllen = sizeof(control);
+                        *nfds = 0;
                 }
                 n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | flags);
                 if (n >= 0)
                         break;
                 if (errno == ECONNRESET) /* closed by the peer with bytes of ours unread: the end, for a receiver */
                         return 0;
-                if (errno == EINTR)
-                        continue;
-                if (errno != EAGAIN && errno != EWOULDBLOCK)
-                        return -errno;
-                if ((r = wait_for(socket, POLLIN, deadline)) < 0)
+                if ((r = receive_failure(socket, errno, deadline)) < 0)
                         return r;
         }
         if (fds == NULL)
@@ -220,11 +231,21 @@ receive(int socket, void *buffer, size_t len, int *fds, size_t *nfds, int64_t de
 ssize_t
 mproc__recv_fds(int socket, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline)
 {
-        return receive(socket, buffer, len, fds, nfds, deadline, 0);
+        struct iovec iov = { .iov_base = buffer, .iov_len = len };
+
+        return receive(socket, &iov, 1, fds, nfds, deadline, 0);
 }
 
 ssize_t
 mproc__peek_fds(int socket, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline)
 {
-        return receive(socket, buffer, len, fds, nfds, deadline, MSG_PEEK);
+        struct iovec iov = { .iov_base = buffer, .iov_len = len };
+
+        return receive(socket, &iov, 1, fds, nfds, deadline, MSG_PEEK);
+}
+
+ssize_t
+mproc__recv_iov(int socket, struct iovec *iov, int niov, int64_t deadline)
+{
+        return receive(socket, iov, niov, NULL, NULL, deadline, 0);
 }

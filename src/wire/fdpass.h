@@ -36,4 +36,7 @@ ssize_t mproc__recv_fds(int socket, void *buffer, size_t len, int *fds, size_t *
  */
 ssize_t mproc__peek_fds(int socket, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline);
 
+/* Receive into several places (iov is left as it is); descriptors that come are closed. */
+ssize_t mproc__recv_iov(int socket, struct iovec *iov, int niov, int64_t deadline);
+
 #endif
