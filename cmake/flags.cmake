@@ -15,7 +15,7 @@ function(mproc_compile_options target)
                 C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS ON
                 C_VISIBILITY_PRESET hidden
                 EXPORT_COMPILE_COMMANDS ON)
-        target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
+        target_compile_definitions(${target} PRIVATE _GNU_SOURCE=)
         target_compile_options(${target} PRIVATE ${MPROC_WARNINGS} ${MPROC_SANITIZE_FLAGS})
         if(MPROC_WERROR)
                 target_compile_options(${target} PRIVATE -Werror)

@@ -15,7 +15,8 @@ int
 main(int argc, char **argv)
 {
         mproc_init(argc, argv);
-        fputs("mproc-exec: this helper is started by libmproc, see mproc_set_executable(3); it has no use by itself\n",
+        fputs("mproc-exec: this helper is started by libmproc, see mproc_set_executable(3); it has no use by "
+              "itself\n",
               stderr);
         return 2;
 }
