@@ -165,10 +165,39 @@ print_costs(const struct bench_run *run)
 }
 
 static void
+print_spread(const struct spread *spread)
+{
+        char text[32];
+
+        snprintf(text, sizeof text, "%.2f", spread->median);
+        printf("%11s", spread->count > 0 ? text : "-");
+}
+
+/* Those that are measured with all sizes in turn can be compared with themselves. */
+static void
+print_growth(const struct bench_run *run)
+{
+        static const int whos[] = { POSIX_SPAWN, MPROC_SPAWN, BARE_SERVER, MPROC_FORKSERVER };
+        struct spread spread;
+        char label[64];
+        size_t size, i;
+
+        for (i = 0; i < sizeof whos / sizeof whos[0]; i++) {
+                snprintf(label, sizeof label, "%s, size / 0", bench_infos[whos[i]].name);
+                printf("%-30s%11s", label, "");
+                for (size = 1; size < run->size_count; size++) {
+                        spread = ratio(&run->series[whos[i]][size], &run->series[whos[i]][0]);
+                        print_spread(&spread);
+                }
+                printf("\n");
+        }
+}
+
+static void
 print_ratios(const struct bench_run *run)
 {
         struct spread spread;
-        char label[64], text[32];
+        char label[64];
         size_t size;
         int who;
 
@@ -181,11 +210,11 @@ print_ratios(const struct bench_run *run)
                 printf("%-30s", label);
                 for (size = 0; size < run->size_count; size++) {
                         spread = ratio_to_baseline(run, who, size);
-                        snprintf(text, sizeof text, "%.2f", spread.median);
-                        printf("%11s", spread.count > 0 ? text : "-");
+                        print_spread(&spread);
                 }
                 printf("\n");
         }
+        print_growth(run);
         printf("\n");
 }
 
