@@ -4,7 +4,7 @@
  *
  * A program is a first process and all its descendants by mproc.  What holds it
  * together is the beacon: a file without a name, whose open file description every
- * process of the program inherits, and on which there is a shared flock(2).  The
+ * process of the program inherits, and which holds a read lock (F_OFD_SETLK).  The
  * lock lives exactly as long as the last of them, whatever kills them, and
  * anybody who can open the file can ask without touching anything.  When the
  * program creates its first named object the beacon gets a name

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * program/beacon.c - the beacon's header and locks.
+ *
+ * Runs in: every process of a program, its tracker, and processes of other
+ * programs that clear up.  Owns: nothing; descriptors belong to the caller.
+ */
+#include "program/beacon.h"
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <mproc/error.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int
+lock_byte(int fd, int command, short type, off_t byte)
+{
+        struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+
+        while (fcntl(fd, command, &lock) != 0)
+                if (errno != EINTR)
+                        return errno == EACCES ? -EAGAIN : -errno;
+        return 0;
+}
+
+/* The lock that keeps this descriptor's description from writing that byte: F_UNLCK if none. */
+static short
+foreign_lock(int fd, off_t byte)
+{
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+
+        return fcntl(fd, F_OFD_GETLK, &lock) == 0 ? lock.l_type : F_RDLCK; /* in doubt it lives */
+}
+
+void
+mproc__program_id_text(const struct mproc__program_id *id, char ret_text[MPROC__ID_TEXT_MAX])
+{
+        for (size_t i = 0; i < sizeof id->bytes; i++)
+                (void)snprintf(ret_text + 2 * i, 3, "%02x", id->bytes[i]);
+}
+
+bool
+mproc__program_id_equal(const struct mproc__program_id *a, const struct mproc__program_id *b)
+{
+        return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
+void
+mproc__beacon_path(uid_t owner, const struct mproc__program_id *id, char ret_path[MPROC__BEACON_PATH_MAX])
+{
+        char text[MPROC__ID_TEXT_MAX];
+
+        mproc__program_id_text(id, text);
+        (void)snprintf(ret_path, MPROC__BEACON_PATH_MAX, MPROC__SHM_DIR "/mproc-%lu.%s", (unsigned long)owner, text);
+}
+
+int
+mproc__shm_unnamed(void)
+{
+        int fd = open(MPROC__SHM_DIR, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+        if (fd < 0)
+                return -errno;
+        (void)fchmod(fd, 0600); /* the umask may have taken away more than it should */
+        return fd;
+}
+
+int
+mproc__beacon_init(int fd, struct mproc__program_id *ret_id)
+{
+        struct mproc__beacon_header header = { .magic = MPROC__BEACON_MAGIC,
+                                               .version = MPROC__BEACON_VERSION,
+                                               .size_bytes = sizeof header };
+        ssize_t n;
+        int r;
+
+        if ((r = mproc__plat_random(header.id.bytes, sizeof header.id.bytes)) < 0)
+                return r;
+        n = pwrite(fd, &header, sizeof header, 0);
+        if (n != (ssize_t)sizeof header)
+                return n < 0 ? -errno : -ENOSPC;
+        if ((r = lock_byte(fd, F_OFD_SETLK, F_RDLCK, MPROC__BEACON_LIFE_BYTE)) < 0)
+                return r;
+        *ret_id = header.id;
+        return 0;
+}
+
+int
+mproc__beacon_check(int fd, struct mproc__program_id *ret_id, struct stat *ret_st)
+{
+        struct mproc__beacon_header header;
+
+        if (fstat(fd, ret_st) != 0)
+                return -errno;
+        if (!S_ISREG(ret_st->st_mode) || pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header ||
+            memcmp(header.magic, MPROC__BEACON_MAGIC, sizeof header.magic) != 0 ||
+            header.version != MPROC__BEACON_VERSION || header.size_bytes != sizeof header)
+                return MPROC_ECORRUPT;
+        *ret_id = header.id;
+        return 0;
+}
+
+int
+mproc__beacon_reopen(int fd, int *ret_fd)
+{
+        char path[40];
+        int copy;
+
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        copy = open(path, O_RDWR | O_CLOEXEC);
+        if (copy < 0)
+                return -errno;
+        *ret_fd = copy;
+        return 0;
+}
+
+int
+mproc__beacon_open(const struct mproc__program_id *id, int *ret_fd)
+{
+        struct mproc__program_id found;
+        char path[MPROC__BEACON_PATH_MAX];
+        struct stat st;
+        int fd, r;
+
+        mproc__beacon_path(geteuid(), id, path);
+        fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC); /* O_NONBLOCK: it might be a fifo */
+        if (fd < 0)
+                return -errno;
+        r = mproc__beacon_check(fd, &found, &st);
+        if (r == 0 && st.st_uid != geteuid())
+                r = -EACCES;
+        if (r == 0 && !mproc__program_id_equal(id, &found))
+                r = MPROC_ECORRUPT;
+        if (r < 0) {
+                mproc__plat_close(&fd);
+                return r;
+        }
+        *ret_fd = fd;
+        return 0;
+}
+
+/*
+ * The order of the two questions does not matter: a tracker that is being
+ * started has the program's own description open until it has its lock, so a
+ * program without life whose tracker byte is free will not get a tracker any more.
+ */
+enum mproc__program_state
+mproc__beacon_state(int fd)
+{
+        switch (foreign_lock(fd, MPROC__BEACON_LIFE_BYTE)) {
+        case F_UNLCK:
+                return mproc__beacon_tracked(fd) ? MPROC__PROGRAM_ENDING : MPROC__PROGRAM_DEAD;
+        case F_WRLCK:
+                return MPROC__PROGRAM_ENDING;
+        default:
+                return MPROC__PROGRAM_ALIVE;
+        }
+}
+
+bool
+mproc__beacon_tracked(int fd)
+{
+        return foreign_lock(fd, MPROC__BEACON_TRACKER_BYTE) != F_UNLCK;
+}
+
+int
+mproc__beacon_claim_tracker(int fd)
+{
+        return lock_byte(fd, F_OFD_SETLK, F_WRLCK, MPROC__BEACON_TRACKER_BYTE);
+}
+
+int
+mproc__beacon_claim_end(int fd, bool wait)
+{
+        return lock_byte(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, F_WRLCK, MPROC__BEACON_LIFE_BYTE);
+}
+
+void
+mproc__beacon_release(int *fd)
+{
+        int saved = errno;
+
+        if (*fd >= 0)
+                (void)lock_byte(*fd, F_OFD_SETLK, F_UNLCK, MPROC__BEACON_LIFE_BYTE);
+        errno = saved;
+        mproc__plat_close(fd);
+}
+
+int
+mproc__beacon_lock(int fd, off_t byte)
+{
+        return lock_byte(fd, F_SETLKW, F_WRLCK, byte);
+}
+
+void
+mproc__beacon_unlock(int fd, off_t byte)
+{
+        int saved = errno;
+
+        (void)lock_byte(fd, F_SETLK, F_UNLCK, byte);
+        errno = saved;
+}
