@@ -203,12 +203,12 @@ mproc__arg_type_name(mproc_arg_type type)
 
 /* The only thread of a new process: nobody else can change the list. */
 void
-mproc__objects_forked(void)
+mproc__objects_forked(bool all_passed)
 {
         for (struct mproc__object *o = list.next, *next; o != &list; o = next) {
                 next = o->next;
                 if (o->type->forked)
-                        o->type->forked(o, o->in_arguments);
+                        o->type->forked(o, all_passed || o->in_arguments);
                 o->in_arguments = false;
         }
 }

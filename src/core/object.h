@@ -75,7 +75,7 @@ int mproc__object_lookup(const void *handle, mproc_arg_type type, struct mproc__
 /* The type's name for messages ("queue", "string", "integer"). */
 const char *mproc__arg_type_name(mproc_arg_type type);
 
-/* In a child after fork(): calls every object's forked(). */
-void mproc__objects_forked(void);
+/* In a child after fork(): calls every object's forked(); all_passed: as if each were among the arguments. */
+void mproc__objects_forked(bool all_passed);
 
 #endif

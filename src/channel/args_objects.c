@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * channel/args_objects.c - the getters of a target's arguments that are objects.
+ *
+ * Runs in: child.  Owns: nothing; the handles belong to the arguments.
+ */
+#include "channel/connection.h"
+#include "channel/queue.h"
+#include "sync/lock.h"
+#include "sync/semaphore.h"
+#include "wire/args.h"
+
+mproc_queue *
+mproc_args_queue(mproc_args *args, size_t index)
+{
+        return (mproc_queue *)mproc__args_object(args, index, &mproc__queue_type);
+}
+
+mproc_connection *
+mproc_args_connection(mproc_args *args, size_t index)
+{
+        return (mproc_connection *)mproc__args_object(args, index, &mproc__connection_type);
+}
+
+mproc_lock *
+mproc_args_lock(mproc_args *args, size_t index)
+{
+        return (mproc_lock *)mproc__args_object(args, index, &mproc__lock_type);
+}
+
+mproc_semaphore *
+mproc_args_semaphore(mproc_args *args, size_t index)
+{
+        return (mproc_semaphore *)mproc__args_object(args, index, &mproc__semaphore_type);
+}

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process/child.c - children as the system knows them; see child.h.
+ *
+ * Runs in: parent.
+ * Owns: for each child its pidfd and our end of its channel; the list.
+ *
+ * How a child ended is asked of four sources, the first that knows decides:
+ * wait, if it is our child and nobody else has reaped it; the fork server's message;
+ * the pidfd, from which newer kernels tell the status even after it was stolen; what
+ * the child said itself before it ended.  If none knows, somebody else has it:
+ * MPROC_EXITCODE_UNKNOWN.
+ */
+#include "process/child.h"
+#include "core/error.h"
+#include "core/locks.h"
+#include "core/log.h"
+#include "wire/fdpass.h"
+
+#include <errno.h>
+#include <mproc/process.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How long the fork server may take to report a child that is dead, in which time it is itself found dead or alive. */
+#define REPORT_NS  INT64_C(2000000000)
+#define RELOOK_NS  INT64_C(5000000)
+
+static struct mproc__child list = { .prev = &list, .next = &list };
+
+/* --- what the child says ------------------------------------------------------------------------------ */
+
+static void
+note_failure(struct mproc__child *child, const struct mproc__status *s, const char *text)
+{
+        child->failed_seen = true;
+        child->error = s->code;
+        (void)snprintf(child->step, sizeof child->step, "%.31s", s->step);
+        (void)snprintf(child->text, sizeof child->text, "%s", text);
+}
+
+/* The child may be hostile: every value is taken as a claim, none as a size. */
+static void
+note_status(struct mproc__child *child, const struct mproc__status *s, const char *text)
+{
+        switch (s->kind) {
+        case MPROC__STATUS_RUNNING:
+                child->running_seen = true;
+                break;
+        case MPROC__STATUS_FAILED:
+                note_failure(child, s, text);
+                break;
+        case MPROC__STATUS_ENDED:
+                child->end_seen = true;
+                child->said.exitcode = s->exitcode & 0xff;
+                if (s->code != 0)
+                        note_failure(child, s, text);
+                break;
+        case MPROC__STATUS_EXIT:
+                child->exit_seen = true;
+                child->reported.exitcode = s->exitcode;
+                child->reported.core_dumped = s->core_dumped != 0;
+                child->reported.has_usage = true;
+                child->reported.usage.ru_utime.tv_sec = (time_t)(s->user_us / 1000000);
+                child->reported.usage.ru_utime.tv_usec = (suseconds_t)(s->user_us % 1000000);
+                child->reported.usage.ru_stime.tv_sec = (time_t)(s->system_us / 1000000);
+                child->reported.usage.ru_stime.tv_usec = (suseconds_t)(s->system_us % 1000000);
+                child->reported.usage.ru_maxrss = (long)(s->maxrss_bytes / 1024);
+                break;
+        default:
+                break;
+        }
+}
+
+static size_t
+take_one(struct mproc__child *child)
+{
+        struct mproc__status s;
+        char text[MPROC__STATUS_TEXT_MAX];
+
+        if (child->partial_len < sizeof s)
+                return 0;
+        memcpy(&s, child->partial, sizeof s);
+        s.step[sizeof s.step - 1] = 0;
+        if (s.text_len >= sizeof text)
+                return child->partial_len; /* not our language: drop it all */
+        if (child->partial_len < sizeof s + s.text_len)
+                return 0;
+        memcpy(text, child->partial + sizeof s, s.text_len);
+        text[s.text_len] = 0;
+        note_status(child, &s, text);
+        return sizeof s + s.text_len;
+}
+
+static void
+drain_locked(struct mproc__child *child)
+{
+        while (child->channel >= 0) {
+                size_t used;
+                ssize_t n = mproc__recv_fds(child->channel, child->partial + child->partial_len,
+                                            sizeof child->partial - child->partial_len, NULL, NULL,
+                                            mproc__deadline(0));
+
+                if (n == 0)
+                        mproc__plat_close(&child->channel);
+                if (n <= 0)
+                        return;
+                child->partial_len += (size_t)n;
+                while ((used = take_one(child)) > 0) {
+                        child->partial_len -= used;
+                        memmove(child->partial, child->partial + used, child->partial_len);
+                }
+        }
+}
+
+/* --- its end ---------------------------------------------------------------------------------------------- */
+
+static bool
+pidfd_says_dead(const struct mproc__child *child)
+{
+        struct pollfd p = { .fd = child->pidfd, .events = POLLIN };
+
+        return child->pidfd >= 0 && mproc__plat_poll(&p, 1, 0) > 0;
+}
+
+/*
+ * Dead, and not ours to wait for.  A server that is its parent reaps it at once, reports
+ * and closes the channel; if the server is dead, too, the channel ends by itself, and
+ * the system may know the status as soon as the new parent has reaped it.
+ */
+static void
+learn_foreign_locked(struct mproc__child *child)
+{
+        int64_t deadline = mproc__plat_now_ns() + REPORT_NS;
+
+        for (;;) {
+                struct pollfd p = { .fd = child->channel, .events = POLLIN };
+                int64_t until = mproc__plat_now_ns() + RELOOK_NS;
+
+                drain_locked(child);
+                if (child->exit_seen) {
+                        child->exit = child->reported;
+                        return;
+                }
+                if (mproc__plat_pidfd_exit(child->pidfd, &child->exit))
+                        return;
+                if (child->end_seen) {
+                        child->exit = child->said;
+                        return;
+                }
+                if (child->channel < 0 || mproc__plat_now_ns() >= deadline)
+                        break;
+                (void)mproc__plat_poll(&p, 1, until);
+        }
+        child->exit = (struct mproc__exit){ .exitcode = MPROC_EXITCODE_UNKNOWN };
+}
+
+static void
+describe_end_locked(struct mproc__child *child)
+{
+        int code = child->exit.exitcode;
+
+        if (child->failed_seen || !child->announces || child->running_seen)
+                return;
+        child->error = MPROC_ECHILDDIED;
+        (void)snprintf(child->step, sizeof child->step, "start");
+        if (code < 0)
+                (void)snprintf(child->text, sizeof child->text, "%s (pid %ld) died by signal %d before its target began",
+                               child->name, (long)child->pid, -code);
+        else
+                (void)snprintf(child->text, sizeof child->text,
+                               "%s (pid %ld) ended with exit code %d before its target began: does its executable's "
+                               "main() call mproc_init() first?",
+                               child->name, (long)child->pid, code);
+}
+
+static bool
+poll_locked(struct mproc__child *child)
+{
+        if (child->ended)
+                return true;
+        if (child->ours) {
+                switch (mproc__plat_wait(child->pid, child->pidfd, &child->exit)) {
+                case MPROC__WAIT_RUNNING:
+                        return false;
+                case MPROC__WAIT_ENDED:
+                        drain_locked(child);
+                        child->ended = true;
+                        break;
+                case MPROC__WAIT_FOREIGN:
+                        child->ours = false;
+                        break;
+                }
+        }
+        if (!child->ended) {
+                if (child->pidfd < 0)
+                        drain_locked(child);
+                if (child->pidfd >= 0 ? !pidfd_says_dead(child) : child->channel >= 0 && !child->exit_seen)
+                        return false;
+                learn_foreign_locked(child);
+                child->ended = true;
+        }
+        describe_end_locked(child);
+        mproc__plat_close(&child->channel);
+        return true;
+}
+
+static void
+unlist(struct mproc__child *child)
+{
+        bool was;
+
+        mproc__lock(MPROC__LOCK_CHILDREN);
+        was = child->listed;
+        if (was) {
+                child->prev->next = child->next;
+                child->next->prev = child->prev;
+                child->listed = false;
+        }
+        mproc__unlock(MPROC__LOCK_CHILDREN);
+        if (was)
+                mproc__child_unref(child);
+}
+
+bool
+mproc__child_poll(struct mproc__child *child)
+{
+        bool ended;
+
+        (void)pthread_mutex_lock(&child->mutex);
+        ended = poll_locked(child);
+        (void)pthread_mutex_unlock(&child->mutex);
+        if (ended)
+                unlist(child);
+        return ended;
+}
+
+int
+mproc__child_sentinel(struct mproc__child *child)
+{
+        int fd;
+
+        (void)pthread_mutex_lock(&child->mutex);
+        fd = child->pidfd >= 0 ? child->pidfd : child->channel;
+        (void)pthread_mutex_unlock(&child->mutex);
+        return fd;
+}
+
+/*
+ * Without pidfds the channel is the sentinel: its end of file.  But messages make it
+ * readable as well, so after each waking it is drained.
+ */
+bool
+mproc__child_wait(struct mproc__child *child, int64_t deadline_ns)
+{
+        for (;;) {
+                struct pollfd p = { .events = POLLIN };
+
+                if (mproc__child_poll(child))
+                        return true;
+                if (mproc__deadline_passed(deadline_ns))
+                        return false;
+                p.fd = mproc__child_sentinel(child);
+                if (child->pidfd < 0) {
+                        int64_t slice = mproc__plat_now_ns() + 10 * RELOOK_NS; /* its own children may hold the channel */
+
+                        (void)pthread_mutex_lock(&child->mutex);
+                        drain_locked(child);
+                        (void)pthread_mutex_unlock(&child->mutex);
+                        (void)mproc__plat_poll(&p, 1, slice < deadline_ns ? slice : deadline_ns);
+                } else {
+                        (void)mproc__plat_poll(&p, 1, deadline_ns);
+                }
+        }
+}
+
+int
+mproc__child_signal(struct mproc__child *child, int signal)
+{
+        int r = 0;
+
+        (void)pthread_mutex_lock(&child->mutex);
+        if (!poll_locked(child)) {
+                if (child->pidfd >= 0)
+                        r = mproc__plat_pidfd_signal(child->pidfd, signal);
+                else /* not reaped yet, which only we do, under this lock: the pid is still its own */
+                        r = kill(child->pid, signal) == 0 ? 0 : -errno;
+        }
+        (void)pthread_mutex_unlock(&child->mutex);
+        return r == -ESRCH ? 0 : r;
+}
+
+void
+mproc__child_close(struct mproc__child *child)
+{
+        (void)pthread_mutex_lock(&child->mutex);
+        mproc__plat_close(&child->pidfd);
+        mproc__plat_close(&child->channel);
+        (void)pthread_mutex_unlock(&child->mutex);
+}
+
+/* --- the records --------------------------------------------------------------------------------------------- */
+
+void
+mproc__child_ref(struct mproc__child *child)
+{
+        atomic_fetch_add_explicit(&child->refs, 1, memory_order_relaxed);
+}
+
+void
+mproc__child_unref(struct mproc__child *child)
+{
+        if (!child || atomic_fetch_sub_explicit(&child->refs, 1, memory_order_acq_rel) != 1)
+                return;
+        mproc__plat_close(&child->pidfd);
+        mproc__plat_close(&child->channel);
+        (void)pthread_mutex_destroy(&child->mutex);
+        free(child->name);
+        free(child);
+}
+
+struct mproc__child *
+mproc__child_new(const char *name, bool daemon)
+{
+        struct mproc__child *child = calloc(1, sizeof *child);
+
+        if (!child || !(child->name = strdup(name))) {
+                free(child);
+                return NULL;
+        }
+        atomic_init(&child->refs, 1);
+        (void)pthread_mutex_init(&child->mutex, NULL);
+        child->pidfd = child->channel = -1;
+        child->daemon = daemon;
+        return child;
+}
+
+void
+mproc__child_add(struct mproc__child *child, const struct mproc__started *started)
+{
+        child->pid = started->pid;
+        child->pidfd = started->pidfd;
+        child->channel = started->channel;
+        child->ours = started->ours;
+        child->announces = started->announces;
+        if (started->has_early)
+                note_status(child, &started->early, started->early_text);
+        mproc__child_ref(child); /* the list's */
+        mproc__lock(MPROC__LOCK_CHILDREN);
+        child->prev = list.prev;
+        child->next = &list;
+        list.prev->next = child;
+        list.prev = child;
+        child->listed = true;
+        mproc__unlock(MPROC__LOCK_CHILDREN);
+}
+
+int
+mproc__children_alive(struct mproc__child ***ret_list, size_t *ret_count)
+{
+        struct mproc__child **all = NULL;
+        size_t total = 0, n = 0;
+
+        mproc__lock(MPROC__LOCK_CHILDREN);
+        for (struct mproc__child *c = list.next; c != &list; c = c->next)
+                total++;
+        all = malloc((total ? total : 1) * sizeof *all);
+        for (struct mproc__child *c = list.next; all && c != &list; c = c->next) {
+                mproc__child_ref(c);
+                all[n++] = c;
+        }
+        mproc__unlock(MPROC__LOCK_CHILDREN);
+        if (!all)
+                return mproc__fail(-ENOMEM, "no memory for a list of %zu children", total);
+        n = 0;
+        for (size_t i = 0; i < total; i++) {
+                if (mproc__child_poll(all[i]))
+                        mproc__child_unref(all[i]);
+                else
+                        all[n++] = all[i];
+        }
+        *ret_list = all;
+        *ret_count = n;
+        return 0;
+}
+
+void
+mproc__children_reap(void)
+{
+        struct mproc__child **alive;
+        size_t n;
+        bool any;
+
+        mproc__lock(MPROC__LOCK_CHILDREN);
+        any = list.next != &list;
+        mproc__unlock(MPROC__LOCK_CHILDREN);
+        if (!any || mproc__children_alive(&alive, &n) < 0)
+                return;
+        for (size_t i = 0; i < n; i++)
+                mproc__child_unref(alive[i]);
+        free(alive);
+}
+
+/* The records stay for handles that the child inherited, which only get told that they are not its own. */
+void
+mproc__children_forked(void)
+{
+        for (struct mproc__child *c = list.next, *next; c != &list; c = next) {
+                next = c->next;
+                (void)pthread_mutex_init(&c->mutex, NULL);
+                mproc__plat_close(&c->pidfd);
+                mproc__plat_close(&c->channel);
+                c->listed = false;
+                c->prev = c->next = NULL;
+                mproc__child_unref(c);
+        }
+        list.prev = list.next = &list;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process/parent.c - watching the process that started this one.
+ *
+ * Runs in: child.
+ * Owns: a pidfd of the parent, opened on first need; under MPROC__LOCK_CHILDREN.
+ *
+ * That the parent is dead is seen from the channel, whose other end only it holds;
+ * its pid could be another's by now.  A pidfd is opened first and the channel looked at
+ * afterwards: if the channel is whole, the parent lived when the pidfd was opened.
+ */
+#include "process/process.h"
+#include "core/error.h"
+#include "core/locks.h"
+#include "platform/platform.h"
+#include "start/start.h"
+
+#include <mproc/process.h>
+
+static int pidfd = -1;
+
+static bool
+is_gone(void)
+{
+        struct pollfd p = { .fd = mproc__self.channel, .events = 0 };
+
+        return mproc__self.channel < 0 || (mproc__plat_poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)));
+}
+
+int
+mproc__parent_wait(int64_t deadline_ns)
+{
+        struct pollfd p = { .fd = mproc__self.channel, .events = 0 }; /* the end is told without being asked for */
+
+        if (mproc__self.channel < 0 || mproc__plat_poll(&p, 1, deadline_ns) > 0)
+                return 0;
+        return mproc__fail(MPROC_ETIMEDOUT, "the parent %s (pid %ld) still runs", mproc__self.parent_name,
+                           (long)mproc__self.parent_pid);
+}
+
+int
+mproc__parent_sentinel(void)
+{
+        int r = 0;
+
+        mproc__lock(MPROC__LOCK_CHILDREN);
+        if (pidfd < 0) {
+                r = mproc__plat_pidfd_open(mproc__self.parent_pid, &pidfd);
+                if (r == 0 && is_gone())
+                        mproc__plat_close(&pidfd); /* it may be a stranger's */
+        }
+        mproc__unlock(MPROC__LOCK_CHILDREN);
+        if (pidfd < 0)
+                return mproc__fail(r < 0 ? r : MPROC_ECLOSED, "the parent %s (pid %ld) has ended, or the system has no "
+                                                              "descriptor for it", mproc__self.parent_name,
+                                   (long)mproc__self.parent_pid);
+        return pidfd;
+}

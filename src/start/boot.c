@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * start/boot.c - the bootstrap message; see boot.h.
+ *
+ * Runs in: parent (prepare), child (receive).
+ * Owns: nothing after its functions return.
+ *
+ * Small messages lie in the socket; large ones in a memfd that goes beside them, so
+ * that a parent never waits for a child to read (a child that dies first would
+ * be waited for, for ever).  More descriptors than one call can carry follow in
+ * portions, each with one byte.
+ */
+#define _GNU_SOURCE
+#include "start/boot.h"
+#include "core/error.h"
+#include "platform/platform.h"
+#include "program/executable.h"
+#include "start/entry.h"
+#include "start/preload.h"
+#include "start/stash.h"
+#include "wire/codec.h"
+#include "wire/fdpass.h"
+
+#include <errno.h>
+#include <mproc/context.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BOOT_MAGIC      0x6d703162u
+#define INLINE_MAX      65536u
+#define FDS_PER_PORTION 240u
+
+enum boot_flags { BOOT_DAEMON = 1, BOOT_DIE_WITH_PARENT = 2, BOOT_KEEP_SIGNALS = 4 };
+
+struct boot_header {
+        uint32_t magic;
+        uint32_t nfds;   /* in all, the memfd included */
+        uint32_t in_file; /* the last descriptor is a memfd with the message */
+        uint32_t reserved;
+        uint64_t len;
+};
+
+/* --- parent ------------------------------------------------------------------------------------------ */
+
+/* sigset_t is larger than what the kernel knows: 64 signals. */
+static uint64_t
+current_mask(void)
+{
+        sigset_t set;
+        uint64_t mask = 0;
+
+        (void)pthread_sigmask(SIG_SETMASK, NULL, &set);
+        for (int s = 1; s <= 64; s++)
+                if (sigismember(&set, s) == 1)
+                        mask |= UINT64_C(1) << (s - 1);
+        return mask;
+}
+
+static int
+encode(const struct mproc__launch *l, const char *method, struct mproc__encoder *e)
+{
+        char *directory = getcwd(NULL, 0);
+        uint32_t flags = (l->daemon ? BOOT_DAEMON : 0) | (l->die_with_parent ? BOOT_DIE_WITH_PARENT : 0) |
+                         (l->keep_signals ? BOOT_KEEP_SIGNALS : 0);
+        int r;
+
+        mproc__enc_u32(e, flags);
+        mproc__enc_u64(e, l->keep_signals ? current_mask() : 0);
+        mproc__enc_string(e, l->name);
+        mproc__enc_string(e, l->identity);
+        mproc__enc_string(e, method);
+        mproc__enc_u32(e, (uint32_t)getpid());
+        mproc__enc_string(e, mproc__self.name);
+        mproc__enc_string(e, directory);
+        mproc__enc_string(e, mproc_get_executable());
+        free(directory);
+        if ((r = mproc__preload_encode(e)) < 0 || (r = mproc__entry_encode((mproc__function *)l->target, e)) < 0 ||
+            (r = mproc__args_encode(l->args, e)) < 0)
+                return r;
+        return e->error ? mproc__fail(e->error, "no memory for the bootstrap message of %s", l->name) : 0;
+}
+
+static int
+write_file(const struct mproc__encoder *e, int *ret_fd)
+{
+        int fd = -1, r = mproc__plat_memfd("mproc-arguments", &fd);
+
+        for (size_t done = 0; r == 0 && done < e->len;) {
+                ssize_t n = write(fd, e->data + done, e->len - done);
+
+                if (n < 0 && errno != EINTR)
+                        r = -errno;
+                done += n > 0 ? (size_t)n : 0;
+        }
+        if (r < 0) {
+                mproc__plat_close(&fd);
+                return mproc__fail_errno(-r, "putting %zu bytes of arguments into shared memory", e->len);
+        }
+        *ret_fd = fd;
+        return 0;
+}
+
+/* The message is small and the socket empty and new: what does not fit at once never will. */
+static int
+send_message(int channel, struct mproc__encoder *e, bool in_file)
+{
+        struct boot_header header = { .magic = BOOT_MAGIC, .nfds = (uint32_t)e->nfds, .in_file = in_file,
+                                      .len = e->len };
+        struct iovec iov[2] = { { .iov_base = &header, .iov_len = sizeof header },
+                                { .iov_base = e->data, .iov_len = in_file ? 0 : e->len } };
+        size_t portion = e->nfds < FDS_PER_PORTION ? e->nfds : FDS_PER_PORTION;
+        bool rest = portion < e->nfds;
+        int r = mproc__send_fds(channel, iov, rest || in_file ? 1 : 2, e->fds, portion, mproc__deadline(0), NULL);
+
+        for (size_t done = portion; r == 0 && done < e->nfds; done += portion) {
+                struct iovec mark = { .iov_base = &header, .iov_len = 1 };
+
+                portion = e->nfds - done < FDS_PER_PORTION ? e->nfds - done : FDS_PER_PORTION;
+                r = mproc__send_fds(channel, &mark, 1, e->fds + done, portion, mproc__deadline(0), NULL);
+        }
+        if (r == 0 && rest && !in_file) {
+                iov[1] = (struct iovec){ .iov_base = e->data, .iov_len = e->len };
+                r = mproc__send_fds(channel, &iov[1], 1, NULL, 0, mproc__deadline(0), NULL);
+        }
+        return r;
+}
+
+static int
+send_encoded(int channel, struct mproc__encoder *e, bool in_file)
+{
+        int file = -1, r = 0;
+
+        if (in_file) {
+                if ((r = write_file(e, &file)) < 0)
+                        return r;
+                mproc__enc_fd(e, file);
+                r = e->error;
+        }
+        if (r == 0)
+                r = send_message(channel, e, in_file);
+        mproc__plat_close(&file);
+        if (r == -ETOOMANYREFS)
+                mproc__fail(r, "%zu descriptors as arguments: too many of this user are on their way in sockets; raise "
+                               "the limit on open files (RLIMIT_NOFILE)", e->nfds);
+        else if (r < 0)
+                mproc__fail(r, "sending the arguments: %s", mproc_strerror(r));
+        return r;
+}
+
+int
+mproc__boot_prepare(const struct mproc__launch *launch, const char *method, int beacon, int server, int *ret_ours,
+                    int *ret_childs)
+{
+        struct mproc__encoder e = MPROC__ENCODER_INIT;
+        int fd[2] = { -1, -1 };
+        int r;
+
+        if ((r = encode(launch, method, &e)) < 0)
+                goto out;
+        if ((r = mproc__plat_socketpair(SOCK_STREAM, fd)) < 0) {
+                mproc__fail_errno(-r, "making the channel of %s", launch->name);
+                goto out;
+        }
+        if ((r = send_encoded(fd[0], &e, e.len > INLINE_MAX)) < 0 ||
+            (r = mproc__stash_send(fd[0], beacon, server)) < 0)
+                goto out;
+        *ret_ours = fd[0];
+        *ret_childs = fd[1];
+        fd[0] = fd[1] = -1;
+out:
+        mproc__encoder_fini(&e);
+        mproc__plat_close(&fd[0]);
+        mproc__plat_close(&fd[1]);
+        return r;
+}
+
+/* --- child -------------------------------------------------------------------------------------------- */
+
+struct received {
+        struct mproc__block block;
+        int *fds;
+        size_t nfds;
+};
+
+static int
+damaged(void)
+{
+        return mproc__fail(MPROC_EPROTO, "descriptor 3 is not a channel of this version of mproc: is the process meant "
+                                         "to be started by mproc, and by the same version of it?");
+}
+
+static int
+receive_bytes(int channel, void *data, size_t len, struct received *in, uint32_t nfds)
+{
+        for (size_t done = 0; done < len;) {
+                int fds[MPROC__FDPASS_MAX];
+                size_t n = 0;
+                ssize_t got = mproc__recv_fds(channel, (char *)data + done, len - done, fds, &n, MPROC__NEVER);
+
+                if (got < 0)
+                        return mproc__fail((int)got, "receiving the arguments: %s", mproc_strerror((int)got));
+                if (n > nfds - in->nfds || got == 0) {
+                        for (size_t i = 0; i < n; i++)
+                                mproc__plat_close(&fds[i]);
+                        return got == 0 ? mproc__fail(MPROC_EEOF, "the parent died while starting this process") : damaged();
+                }
+                memcpy(in->fds + in->nfds, fds, n * sizeof *fds);
+                in->nfds += n;
+                done += (size_t)got;
+        }
+        return 0;
+}
+
+static int
+map_file(struct received *in, uint64_t len)
+{
+        int *fd = &in->fds[in->nfds - 1];
+        struct stat st;
+        void *data;
+
+        if (fstat(*fd, &st) != 0 || (uint64_t)st.st_size < len)
+                return damaged();
+        data = mmap(NULL, (size_t)len, PROT_READ | PROT_WRITE, MAP_PRIVATE, *fd, 0);
+        if (data == MAP_FAILED)
+                return mproc__fail_errno(errno, "mapping %llu bytes of arguments", (unsigned long long)len);
+        in->block = (struct mproc__block){ .data = data, .len = (size_t)len, .mapped = true };
+        mproc__plat_close(fd);
+        in->nfds--;
+        return 0;
+}
+
+static int
+receive(int channel, struct received *in)
+{
+        struct boot_header h;
+        int first[MPROC__FDPASS_MAX];
+        size_t nfirst = 0;
+        ssize_t n = mproc__recv_fds(channel, &h, sizeof h, first, &nfirst, MPROC__NEVER);
+        int r = 0;
+
+        if (n == 0)
+                return mproc__fail(MPROC_EEOF, "the parent died while starting this process");
+        if (n != sizeof h || h.magic != BOOT_MAGIC || nfirst > h.nfds || h.nfds > 65536 || (h.in_file && !h.nfds) ||
+            (!h.in_file && h.len > INLINE_MAX)) {
+                for (size_t i = 0; i < nfirst; i++)
+                        mproc__plat_close(&first[i]);
+                return damaged();
+        }
+        in->fds = calloc(h.nfds ? h.nfds : 1, sizeof *in->fds);
+        if (!in->fds)
+                return mproc__fail(-ENOMEM, "no memory for %u descriptors", (unsigned)h.nfds);
+        memcpy(in->fds, first, nfirst * sizeof *first);
+        in->nfds = nfirst;
+        while (r == 0 && in->nfds < h.nfds) {
+                char mark;
+
+                r = receive_bytes(channel, &mark, 1, in, h.nfds);
+        }
+        if (r == 0 && h.in_file)
+                return map_file(in, h.len);
+        if (r == 0) {
+                in->block = (struct mproc__block){ .data = malloc((size_t)h.len + 1), .len = (size_t)h.len };
+                if (!in->block.data)
+                        return mproc__fail(-ENOMEM, "no memory for %llu bytes of arguments", (unsigned long long)h.len);
+                r = receive_bytes(channel, in->block.data, in->block.len, in, h.nfds);
+        }
+        return r;
+}
+
+static int
+understand(int channel, struct received *in, struct mproc__boot *boot, const char **reterr_step)
+{
+        struct mproc__decoder d = { .data = in->block.data, .len = in->block.len };
+        uint32_t flags = mproc__dec_u32(&d);
+        uint64_t mask = mproc__dec_u64(&d);
+        const char *name = mproc__dec_string(&d);
+        const char *identity = mproc__dec_string(&d);
+        const char *method = mproc__dec_string(&d);
+        pid_t parent = (pid_t)mproc__dec_u32(&d);
+        const char *parent_name = mproc__dec_string(&d);
+        const char *directory = mproc__dec_string(&d);
+        const char *executable = mproc__dec_string(&d);
+        int r;
+
+        *reterr_step = "bootstrap";
+        if (d.error || !name || !identity || !method || !parent_name)
+                return damaged();
+        boot->die_with_parent = (flags & BOOT_DIE_WITH_PARENT) != 0;
+        boot->keep_signals = (flags & BOOT_KEEP_SIGNALS) != 0;
+        boot->signal_mask = mask;
+        if (directory && !(boot->directory = strdup(directory)))
+                return mproc__fail(-ENOMEM, "no memory for the working directory");
+        if ((r = mproc__self_set(name, identity, method, flags & BOOT_DAEMON, parent, parent_name, channel)) < 0 ||
+            (executable && (r = mproc_set_executable(executable)) < 0))
+                return r;
+        *reterr_step = "preload";
+        if ((r = mproc__preload_inherit(&d)) < 0)
+                return r;
+        *reterr_step = "target";
+        if ((r = mproc__entry_decode(&d, (mproc__function **)&boot->target)) < 0)
+                return r;
+        *reterr_step = "argument";
+        if ((r = mproc__args_decode(&in->block, d.pos, in->fds, in->nfds, &boot->args)) < 0)
+                return r;
+        memset(in, 0, sizeof *in); /* the arguments own it now */
+        return 0;
+}
+
+int
+mproc__boot_receive(int channel, struct mproc__boot *ret_boot, const char **reterr_step)
+{
+        struct received in = { { NULL, 0, false }, NULL, 0 };
+        int r;
+
+        *reterr_step = "bootstrap";
+        if ((r = receive(channel, &in)) == 0)
+                r = understand(channel, &in, ret_boot, reterr_step);
+        for (size_t i = 0; i < in.nfds; i++)
+                mproc__plat_close(&in.fds[i]);
+        free(in.fds);
+        if (in.block.mapped)
+                (void)munmap(in.block.data, in.block.len);
+        else
+                free(in.block.data);
+        if (r == 0)
+                r = mproc__stash_await(channel);
+        return r;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * start/child.c - the life of a child.
+ *
+ * Runs in: child.
+ * Owns: the channel to the parent (in mproc__self) and, in an exec'd child, the
+ * arguments.
+ */
+#define _GNU_SOURCE
+#include "start/child.h"
+#include "core/error.h"
+#include "platform/platform.h"
+#include "start/boot.h"
+#include "start/entry.h"
+#include "start/status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct {
+        mproc_main_fn *target;
+        bool forked;      /* ends by _exit: the parent's atexit handlers are not ours to run */
+        _Atomic bool told; /* how it ended is already on the channel */
+} child;
+
+static void
+tell_end(int exitcode, int error, const char *step, const char *text)
+{
+        struct mproc__status s = { .kind = MPROC__STATUS_ENDED, .pid = (int32_t)getpid(), .code = error,
+                                   .exitcode = exitcode };
+
+        if (!atomic_exchange(&child.told, true))
+                mproc__status_send(mproc__self.channel, &s, step, text, -1);
+}
+
+/* The standard streams only: buffers of other streams may hold what the parent is going to write. */
+static void
+flush_streams(void)
+{
+        (void)fflush(stdout);
+        (void)fflush(stderr);
+}
+
+static void end_child(int exitcode) __attribute__((noreturn));
+
+static void
+end_child(int exitcode)
+{
+        if (!child.forked)
+                exit(exitcode);
+        if (mproc__start_hooks.finish)
+                mproc__start_hooks.finish();
+        flush_streams();
+        _exit(exitcode);
+}
+
+/* An argument is not what the target wants: the words are set, put the target's name in front. */
+static void
+argument_failed(int code)
+{
+        char name[128];
+
+        mproc__entry_describe((mproc__function *)child.target, name, sizeof name);
+        mproc__fail_prefix("target %s: ", name);
+        tell_end(1, code, "argument", mproc_last_error());
+        end_child(1);
+}
+
+#ifdef __GLIBC__
+/* A target that leaves by exit(n): the parent learns n even if somebody else takes the status. */
+static void
+tell_exit(int status, void *arg)
+{
+        (void)arg;
+        tell_end(status & 0xff, 0, NULL, NULL);
+}
+#endif
+
+static int
+run(mproc_main_fn *target, mproc_args *args)
+{
+        char name[128], text[MPROC__ERROR_TEXT_MAX];
+        int r;
+
+        child.target = target;
+        mproc__args_set_failure(argument_failed);
+#ifdef __GLIBC__
+        (void)on_exit(tell_exit, NULL);
+#endif
+        r = target(args);
+        if (r >= 0 && r <= 255) {
+                tell_end(r, 0, NULL, NULL);
+                return r;
+        }
+        mproc__entry_describe((mproc__function *)target, name, sizeof name);
+        if (r < 0 && *mproc_last_error())
+                (void)snprintf(text, sizeof text, "target %s returned %s: %.330s", name, mproc_error_name(r),
+                               mproc_last_error());
+        else if (r < 0)
+                (void)snprintf(text, sizeof text, "target %s returned %s: %s", name, mproc_error_name(r),
+                               mproc_strerror(r));
+        else
+                (void)snprintf(text, sizeof text, "target %s returned %d: an exit code is 0 to 255", name, r);
+        tell_end(1, r < 0 ? r : -ERANGE, "run", text);
+        return 1;
+}
+
+static void
+start_failed(const char *step, int code)
+{
+        struct mproc__status s = { .kind = MPROC__STATUS_FAILED, .pid = (int32_t)getpid(), .code = code,
+                                   .exitcode = 1 };
+
+        atomic_store(&child.told, true);
+        mproc__status_send(mproc__self.channel, &s, step, mproc_last_error(), -1);
+        exit(1);
+}
+
+/* exec put caught signals back to default, and the mask was full up to here. */
+static void
+set_mask(const struct mproc__boot *boot)
+{
+        sigset_t mask;
+
+        (void)sigemptyset(&mask);
+        for (int s = 1; boot->keep_signals && s <= 64; s++)
+                if (boot->signal_mask >> (s - 1) & 1)
+                        (void)sigaddset(&mask, s);
+        (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+void
+mproc__child_main(int channel)
+{
+        struct mproc__boot boot = { 0 };
+        struct mproc__status running = { .kind = MPROC__STATUS_RUNNING, .pid = (int32_t)getpid() };
+        const char *step;
+        int r, exitcode;
+
+        (void)fcntl(channel, F_SETFD, FD_CLOEXEC);
+        mproc__self.channel = channel;
+        if ((r = mproc__boot_receive(channel, &boot, &step)) < 0)
+                start_failed(step, r);
+        if (boot.directory && chdir(boot.directory) != 0)
+                start_failed("chdir", mproc__fail_errno(errno, "going to the parent's working directory %s",
+                                                        boot.directory));
+        free(boot.directory);
+        if (boot.die_with_parent && (r = mproc__plat_die_with_peer(channel)) < 0)
+                start_failed("parent", mproc__fail_errno(-r, "tying this process's life to its parent's"));
+        set_mask(&boot);
+        mproc__plat_set_process_name(mproc__self.name);
+        mproc__status_send(channel, &running, NULL, NULL, -1);
+        exitcode = run(boot.target, boot.args);
+        mproc__args_free(boot.args);
+        end_child(exitcode);
+}
+
+void
+mproc__child_run_forked(const struct mproc__launch *launch)
+{
+        int r;
+
+        child.forked = true;
+        atomic_store(&child.told, false);
+        if (launch->die_with_parent && (r = mproc__plat_die_with_peer(mproc__self.channel)) < 0) {
+                mproc__fail_errno(-r, "tying this process's life to its parent's");
+                tell_end(1, r, "parent", mproc_last_error());
+                end_child(1);
+        }
+        end_child(run(launch->target, launch->args));
+}

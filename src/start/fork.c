@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * start/fork.c - the start method "fork": a copy of the parent.
+ *
+ * Runs in: parent, and in the child up to its target.
+ * Owns: nothing after it returns.
+ */
+#define _GNU_SOURCE
+#include "core/error.h"
+#include "core/log.h"
+#include "platform/platform.h"
+#include "start/child.h"
+#include "start/stash.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+__thread bool mproc__forking_for_start;
+__thread bool mproc__forking_keeps_connections;
+
+static void
+warn_of_threads(void)
+{
+        static _Atomic bool warned;
+        int threads = mproc__plat_thread_count();
+
+        if (threads > 1 && !atomic_exchange(&warned, true))
+                mproc__log(MPROC_LOG_WARNING,
+                           "this process has %d threads: a child by fork may find locks (of malloc, stdio, other "
+                           "libraries) held for ever by threads that it does not have; use spawn or forkserver",
+                           threads);
+}
+
+/*
+ * What stdout and stderr hold would be written twice, by both processes.  A
+ * stream that another thread has locked (and may sit in a write for long) is passed over
+ * rather than waited for.
+ */
+static void
+flush_standard_streams(void)
+{
+        FILE *streams[] = { stdout, stderr };
+
+        for (int i = 0; i < 2; i++) {
+                if (ftrylockfile(streams[i]) != 0)
+                        continue;
+                (void)fflush(streams[i]);
+                funlockfile(streams[i]);
+        }
+}
+
+static void
+become_child(const struct mproc__launch *launch, pid_t parent, const char *parent_name, int channel)
+{
+        /* On failure it keeps its parent's name: no reason not to run. */
+        if (mproc__self_set(launch->name, launch->identity, "fork", launch->daemon, parent, parent_name, channel) < 0)
+                mproc__self.channel = channel;
+        if (!launch->keep_signals)
+                mproc__plat_reset_signals();
+        mproc__child_run_forked(launch);
+}
+
+static int
+start(const struct mproc__launch *launch, struct mproc__started *ret)
+{
+        pid_t self = getpid(), pid = -1;
+        int fd[2] = { -1, -1 };
+        int r;
+
+        warn_of_threads();
+        if ((r = mproc__plat_socketpair(SOCK_STREAM, fd)) < 0)
+                return mproc__fail_errno(-r, "making the channel of %s", launch->name);
+        mproc__stash_take();
+        flush_standard_streams();
+        mproc__args_mark(launch->args, true);
+        mproc__forking_for_start = true;
+        mproc__forking_keeps_connections = launch->inherit_connections;
+        r = mproc__plat_fork(&pid, &ret->pidfd); /* returns in two processes; start/forked.c has run in the child */
+        mproc__forking_for_start = false;
+        if (r == 0 && pid == 0) {
+                mproc__plat_close(&fd[0]);
+                become_child(launch, self, mproc__self.name, fd[1]);
+        }
+        mproc__args_mark(launch->args, false);
+        mproc__plat_close(&fd[1]);
+        if (r < 0) {
+                mproc__plat_close(&fd[0]);
+                return mproc__fail_errno(-r, "starting %s by fork", launch->name);
+        }
+        ret->pid = pid;
+        ret->channel = fd[0];
+        ret->ours = true;
+        return 0;
+}
+
+const struct mproc__start_method mproc__start_fork = { .name = "fork", .carries = false, .start = start };

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * start/forkserver.c - the start method "forkserver", the client's side.
+ *
+ * Runs in: parent.
+ * Owns: the socket on which all processes of the program send requests, and, if
+ * this process started the server, its pid and pidfd; under MPROC__LOCK_START.
+ *
+ * The socket is one end of an unnamed pair of SOCK_SEQPACKET, so nobody outside the
+ * program can reach it, each request arrives whole, and the server sees the end of file
+ * when the last process that holds our end is gone.  A request is one byte and
+ * the child's end of a channel in which everything already lies.  Processes share
+ * the server by inheriting the socket through their stash; one that finds it dead
+ * starts another, for itself and its later children.
+ */
+#define _GNU_SOURCE
+#include "start/forkserver.h"
+#include "core/error.h"
+#include "core/locks.h"
+#include "core/log.h"
+#include "platform/platform.h"
+#include "program/executable.h"
+#include "program/program.h"
+#include "start/boot.h"
+#include "start/preload.h"
+#include "start/stash.h"
+#include "tracker/tracker.h"
+#include "wire/fdpass.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define ATTEMPTS 3
+
+static struct {
+        int socket;
+        pid_t pid; /* 0: not our child */
+        int pidfd;
+        bool asked_stash;
+} server = { .socket = -1, .pidfd = -1 };
+
+static bool
+is_dead_locked(void)
+{
+        struct pollfd p[2] = { { .fd = server.socket, .events = 0 }, { .fd = server.pidfd, .events = POLLIN } };
+
+        return mproc__plat_poll(p, 2, 0) > 0 && ((p[0].revents & (POLLHUP | POLLERR)) || (p[1].revents & POLLIN));
+}
+
+static void
+forget_locked(void)
+{
+        struct mproc__exit ignored;
+
+        if (server.pid > 0)
+                (void)mproc__plat_wait(server.pid, server.pidfd, &ignored);
+        mproc__plat_close(&server.socket);
+        mproc__plat_close(&server.pidfd);
+        server.pid = 0;
+}
+
+static void
+look_locked(void)
+{
+        if (server.socket < 0 && !server.asked_stash) {
+                server.asked_stash = true;
+                server.socket = mproc__stash_server();
+        }
+        if (server.socket >= 0 && is_dead_locked()) {
+                mproc__log(MPROC_LOG_INFO, "the fork server has died");
+                forget_locked();
+        }
+}
+
+bool
+mproc__forkserver_is_running(void)
+{
+        bool running;
+
+        mproc__lock(MPROC__LOCK_START);
+        look_locked();
+        running = server.socket >= 0;
+        mproc__unlock(MPROC__LOCK_START);
+        return running;
+}
+
+int
+mproc__forkserver_socket(void)
+{
+        return server.socket >= 0 || server.asked_stash ? server.socket : mproc__stash_server();
+}
+
+void
+mproc__forkserver_forked(void)
+{
+        mproc__plat_close(&server.pidfd);
+        server.pid = 0;
+}
+
+static int
+execute_server(int requests)
+{
+        char argument[] = MPROC__ARG_FORKSERVER, *path;
+        const char *own_name;
+        struct mproc__plat_spawn spawn = { .fd3 = requests };
+        int r = mproc__executable_acquire(&path, &own_name);
+
+        if (r < 0)
+                return r;
+        char *argv[] = { (char *)(uintptr_t)own_name, argument, NULL };
+        spawn.path = path;
+        spawn.argv = argv;
+        r = mproc__plat_spawn(&spawn, &server.pid, &server.pidfd);
+        if (r < 0)
+                mproc__fail_errno(-r, "starting the fork server: %s of %s", spawn.reterr_step,
+                                  path ? path : "the running executable");
+        mproc__executable_release(path);
+        return r;
+}
+
+/* What to prepare is the first packet, there before the server is. */
+static int
+send_preload(int socket)
+{
+        struct mproc__encoder e = MPROC__ENCODER_INIT;
+        struct iovec iov;
+        int r = mproc__preload_encode(&e);
+
+        if (r == 0 && e.error)
+                r = mproc__fail(e.error, "no memory for the fork server's preload list");
+        if (r == 0) {
+                iov = (struct iovec){ .iov_base = e.data, .iov_len = e.len };
+                if ((r = mproc__send_fds(socket, &iov, 1, NULL, 0, mproc__deadline(0), NULL)) < 0)
+                        mproc__fail(r, "sending the fork server its preload list: %s", mproc_strerror(r));
+        }
+        mproc__encoder_fini(&e);
+        return r;
+}
+
+static int
+launch_locked(void)
+{
+        int fd[2] = { -1, -1 }, on = 1;
+        int r = mproc__plat_socketpair(SOCK_SEQPACKET, fd);
+
+        if (r < 0)
+                return mproc__fail_errno(-r, "making the fork server's socket");
+        if (setsockopt(fd[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
+                r = mproc__fail_errno(errno, "preparing the fork server's socket");
+        if (r == 0 && (r = send_preload(fd[0])) == 0 && (r = execute_server(fd[1])) == 0) {
+                server.socket = fd[0];
+                fd[0] = -1;
+        }
+        mproc__plat_close(&fd[0]);
+        mproc__plat_close(&fd[1]);
+        return r;
+}
+
+/*
+ * Under the lock, so that the socket cannot be replaced between: the child's stash
+ * and the request go to the same server.  *ret_pidfd is a borrowed number to watch
+ * while the answer is awaited.
+ */
+static int
+request_locked(const struct mproc__launch *launch, int beacon, int *ret_channel, int *ret_pidfd)
+{
+        struct iovec iov = { .iov_base = (char[]){ 1 }, .iov_len = 1 };
+        int childs = -1;
+        int r;
+
+        look_locked();
+        if (server.socket < 0 && (r = launch_locked()) < 0)
+                return r;
+        if ((r = mproc__boot_prepare(launch, "forkserver", beacon, server.socket, ret_channel, &childs)) < 0)
+                return r;
+        r = mproc__send_fds(server.socket, &iov, 1, &childs, 1, MPROC__NEVER, NULL);
+        mproc__plat_close(&childs);
+        *ret_pidfd = -1;
+        if (r == 0 && server.pidfd >= 0)
+                (void)mproc__plat_dup(server.pidfd, ret_pidfd);
+        if (r < 0) {
+                mproc__plat_close(ret_channel);
+                if (r == -EPIPE || r == -ECONNRESET)
+                        return 1; /* it has just died */
+                mproc__fail(r, "asking the fork server: %s", mproc_strerror(r));
+        }
+        return r;
+}
+
+/* One status message with its text.  0: there; 1: the channel has ended or the server is dead without a word. */
+static int
+await_word(int channel, int server_pidfd, struct mproc__started *ret)
+{
+        int fds[MPROC__FDPASS_MAX];
+        size_t nfds = 0;
+        struct pollfd p[2] = { { .fd = channel, .events = POLLIN }, { .fd = server_pidfd, .events = POLLIN } };
+        struct mproc__status *s = &ret->early;
+        ssize_t n;
+
+        (void)mproc__plat_poll(p, server_pidfd >= 0 ? 2 : 1, MPROC__NEVER);
+        n = mproc__recv_fds(channel, s, sizeof *s, fds, &nfds, mproc__deadline(0));
+        if (n != sizeof *s)
+                return 1;
+        if (s->kind == MPROC__STATUS_HELLO && nfds == 1) {
+                ret->pidfd = fds[0];
+                nfds = 0;
+        }
+        for (size_t i = 0; i < nfds; i++)
+                mproc__plat_close(&fds[i]);
+        memset(ret->early_text, 0, sizeof ret->early_text);
+        if (s->text_len >= sizeof ret->early_text)
+                return 1;
+        if (s->text_len > 0)
+                (void)mproc__recv_fds(channel, ret->early_text, s->text_len, NULL, NULL, mproc__deadline(0));
+        return 0;
+}
+
+/*
+ * The server says hello for the child; the child itself may be faster with its own
+ * first word, which names its pid as well, and is kept for the one who reads the channel.
+ * Nothing at all means that the server died before it forked (or that both died).
+ */
+static int
+await_child(int channel, int server_pidfd, struct mproc__started *ret)
+{
+        if (await_word(channel, server_pidfd, ret) != 0)
+                return 1;
+        ret->pid = ret->early.pid;
+        if (ret->early.kind == MPROC__STATUS_HELLO) {
+                ret->ours = ret->early.code != 0;
+                return 0;
+        }
+        if (ret->early.kind == MPROC__STATUS_FAILED && ret->early.pid == 0)
+                return mproc__fail(ret->early.code, "%s: %s", ret->early.step, ret->early_text);
+        ret->has_early = true;
+        ret->ours = true; /* if it is not, waiting for it says so */
+        (void)mproc__plat_pidfd_open(ret->pid, &ret->pidfd);
+        return 0;
+}
+
+static int
+start(const struct mproc__launch *launch, struct mproc__started *ret)
+{
+        int beacon, r;
+
+        if ((r = mproc__tracker_ensure()) < 0 || (r = mproc__program_beacon(&beacon)) < 0)
+                return r;
+        for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+                int channel = -1, server_pidfd = -1;
+
+                mproc__lock(MPROC__LOCK_START);
+                r = request_locked(launch, beacon, &channel, &server_pidfd);
+                mproc__unlock(MPROC__LOCK_START);
+                if (r == 0)
+                        r = await_child(channel, server_pidfd, ret);
+                mproc__plat_close(&server_pidfd);
+                if (r == 0) {
+                        ret->channel = channel;
+                        ret->announces = true;
+                        return 0;
+                }
+                mproc__plat_close(&channel);
+                if (r < 0)
+                        return r;
+        }
+        return mproc__fail(MPROC_ECHILDDIED, "starting %s: the fork server died %d times in a row before it had forked; "
+                                             "does the program's main() end, or crash, before mproc_init()?",
+                           launch->name, ATTEMPTS);
+}
+
+const struct mproc__start_method mproc__start_forkserver = { .name = "forkserver", .carries = true, .start = start };

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * start/forkserver_main.c - the fork server.
+ *
+ * Runs in: fork server, which has one thread and, but for what it was told to
+ * preload, nothing of the program's in it.
+ * Owns: the request socket; for children that are not their asker's, the channel,
+ * on which it reports how they ended.
+ *
+ * Its children become children of its own parent where that is who asked: he can
+ * wait for them himself.  For everybody else the server is the parent, and reports.
+ */
+#define _GNU_SOURCE
+#include "core/error.h"
+#include "platform/platform.h"
+#include "start/forkserver.h"
+#include "start/preload.h"
+#include "start/start.h"
+#include "start/status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct served {
+        pid_t pid;
+        int channel;
+        struct served *next;
+};
+
+static struct {
+        int requests;
+        bool plain_fork;         /* something was preloaded: its fork handlers have to run */
+        int preload_error;
+        struct served *children; /* those we have to wait for */
+        struct sigaction old_int, old_quit;
+} server;
+
+static void
+on_child(int signal)
+{
+        (void)signal; /* it interrupts ppoll */
+}
+
+static void
+set_signals(void)
+{
+        struct sigaction ignore = { .sa_handler = SIG_IGN }, child = { .sa_handler = on_child };
+        sigset_t mask;
+
+        (void)sigaction(SIGINT, &ignore, &server.old_int);
+        (void)sigaction(SIGQUIT, &ignore, &server.old_quit);
+        (void)sigaction(SIGCHLD, &child, NULL);
+        (void)sigemptyset(&mask);
+        (void)sigaddset(&mask, SIGCHLD); /* delivered only while we wait */
+        (void)sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+static void
+unset_signals_in_child(void)
+{
+        struct sigaction normal = { .sa_handler = SIG_DFL };
+
+        (void)sigaction(SIGINT, &server.old_int, NULL);
+        (void)sigaction(SIGQUIT, &server.old_quit, NULL);
+        (void)sigaction(SIGCHLD, &normal, NULL);
+}
+
+static void
+report(struct served *child, const struct mproc__exit *how)
+{
+        struct mproc__status s = {
+                .kind = MPROC__STATUS_EXIT,
+                .pid = (int32_t)child->pid,
+                .exitcode = how->exitcode,
+                .core_dumped = how->core_dumped,
+                .user_us = (int64_t)how->usage.ru_utime.tv_sec * 1000000 + how->usage.ru_utime.tv_usec,
+                .system_us = (int64_t)how->usage.ru_stime.tv_sec * 1000000 + how->usage.ru_stime.tv_usec,
+                .maxrss_bytes = (int64_t)how->usage.ru_maxrss * 1024,
+        };
+
+        mproc__status_send(child->channel, &s, NULL, NULL, -1);
+}
+
+static void
+reap(void)
+{
+        for (struct served **p = &server.children; *p;) {
+                struct served *child = *p;
+                struct mproc__exit how;
+                enum mproc__wait_result r = mproc__plat_wait(child->pid, -1, &how);
+
+                if (r == MPROC__WAIT_RUNNING) {
+                        p = &child->next;
+                        continue;
+                }
+                if (r == MPROC__WAIT_ENDED)
+                        report(child, &how);
+                mproc__plat_close(&child->channel);
+                *p = child->next;
+                free(child);
+        }
+}
+
+/* The asker's pid as the kernel tells it, and the channel; or an end of file, or nothing usable. */
+static ssize_t
+receive(int *ret_channel, pid_t *ret_asker)
+{
+        union {
+                struct cmsghdr align;
+                char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * 4)];
+        } control;
+        char byte;
+        struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                            .msg_controllen = sizeof control };
+        ssize_t n = recvmsg(server.requests, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+
+        *ret_channel = -1;
+        *ret_asker = 0;
+        if (n <= 0)
+                return n;
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+                if (c->cmsg_level != SOL_SOCKET)
+                        continue;
+                if (c->cmsg_type == SCM_CREDENTIALS) {
+                        struct ucred cred;
+
+                        memcpy(&cred, CMSG_DATA(c), sizeof cred);
+                        *ret_asker = cred.pid;
+                } else if (c->cmsg_type == SCM_RIGHTS) {
+                        for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+                                int fd;
+
+                                memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+                                mproc__plat_close(ret_channel);
+                                *ret_channel = fd;
+                        }
+                }
+        }
+        return n;
+}
+
+static void
+refuse(int channel, const char *step, int code, const char *text)
+{
+        struct mproc__status s = { .kind = MPROC__STATUS_FAILED, .code = code }; /* pid 0: from the server */
+
+        mproc__status_send(channel, &s, step, text, -1);
+        mproc__plat_close(&channel);
+}
+
+/* In the newborn child: nothing of the server stays but its memory.  The channel moves to its usual number. */
+static int
+become_child(int channel)
+{
+        unset_signals_in_child();
+        for (struct served *c = server.children, *next; c; c = next) {
+                next = c->next;
+                mproc__plat_close(&c->channel);
+                free(c);
+        }
+        if (channel != server.requests) {
+                (void)dup3(channel, server.requests, O_CLOEXEC);
+                mproc__plat_close(&channel);
+        }
+        return server.requests;
+}
+
+static int
+fork_for(pid_t asker, pid_t *ret_pid, bool *ret_sibling)
+{
+        int r, pidfd = -1;
+
+        *ret_sibling = false;
+        if (!server.plain_fork && asker > 0 && asker == getppid()) {
+                r = mproc__plat_fork_sibling(ret_pid);
+                *ret_sibling = r == 0;
+                if (r != -ENOSYS)
+                        return r;
+        }
+        r = mproc__plat_fork(ret_pid, &pidfd);
+        mproc__plat_close(&pidfd);
+        return r;
+}
+
+/*
+ * The hello goes out before our copy of the channel is closed, so a parent that sees
+ * the end of file without one knows that we are dead, and not just the child.
+ */
+static void
+announce(struct served *child, bool sibling)
+{
+        struct mproc__status s = { .kind = MPROC__STATUS_HELLO, .pid = (int32_t)child->pid, .code = sibling };
+        int pidfd = -1;
+
+        (void)mproc__plat_pidfd_open(child->pid, &pidfd);
+        mproc__status_send(child->channel, &s, NULL, NULL, pidfd);
+        mproc__plat_close(&pidfd);
+        if (sibling) {
+                mproc__plat_close(&child->channel);
+                free(child);
+        } else {
+                child->next = server.children;
+                server.children = child;
+        }
+}
+
+/* Returns true in the child. */
+static bool
+serve(int channel, pid_t asker)
+{
+        struct served *child = malloc(sizeof *child);
+        bool sibling;
+        int r;
+
+        if (!child) {
+                refuse(channel, "fork", -ENOMEM, "the fork server has no memory");
+                return false;
+        }
+        child->channel = channel;
+        r = fork_for(asker, &child->pid, &sibling); /* returns in two processes */
+        if (r < 0) {
+                free(child);
+                refuse(channel, "fork", r, mproc_strerror(r));
+                return false;
+        }
+        if (child->pid == 0) {
+                free(child);
+                return true;
+        }
+        announce(child, sibling);
+        return false;
+}
+
+static void
+prepare(void)
+{
+        static uint8_t packet[65536];
+        ssize_t n = recv(server.requests, packet, sizeof packet, 0);
+        struct mproc__decoder d = { .data = packet, .len = n > 0 ? (size_t)n : 0 };
+        struct mproc__decoder count = d;
+
+        if (n <= 0)
+                exit(0);
+        server.plain_fork = mproc__dec_u32(&count) > 0;
+        if (mproc__preload_run(&d) < 0)
+                server.preload_error = MPROC_EPRELOAD;
+}
+
+int
+mproc__forkserver_main(int requests)
+{
+        sigset_t waiting;
+
+        (void)fcntl(requests, F_SETFD, FD_CLOEXEC);
+        server.requests = requests;
+        mproc__plat_set_process_name("mproc-forksrv");
+        set_signals();
+        (void)sigemptyset(&waiting);
+        prepare();
+        for (;;) {
+                struct pollfd p = { .fd = requests, .events = POLLIN };
+                int channel;
+                pid_t asker;
+                ssize_t n;
+
+                reap();
+                if (ppoll(&p, 1, NULL, &waiting) < 0)
+                        continue;
+                n = receive(&channel, &asker);
+                if (n == 0)
+                        exit(0); /* the last process that could ask is gone */
+                if (n < 0 || channel < 0)
+                        continue;
+                if (server.preload_error) { /* the next start tries again, perhaps with another list */
+                        refuse(channel, "preload", server.preload_error, mproc_last_error());
+                        exit(1);
+                }
+                if (serve(channel, asker))
+                        return become_child(channel);
+        }
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * start/status.c - see status.h.
+ *
+ * Runs in: child, fork server.  Owns: nothing.
+ */
+#define _GNU_SOURCE
+#include "start/status.h"
+#include "platform/platform.h"
+#include "wire/fdpass.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void
+mproc__status_send(int channel, struct mproc__status *status, const char *step, const char *text, int fd)
+{
+        int saved = errno;
+        size_t len = text ? strlen(text) : 0;
+        struct iovec iov[2];
+
+        if (channel < 0)
+                return;
+        status->text_len = (uint32_t)(len < MPROC__STATUS_TEXT_MAX ? len : MPROC__STATUS_TEXT_MAX - 1);
+        (void)snprintf(status->step, sizeof status->step, "%s", step ? step : "");
+        iov[0] = (struct iovec){ .iov_base = status, .iov_len = sizeof *status };
+        iov[1] = (struct iovec){ .iov_base = (void *)(uintptr_t)text, .iov_len = status->text_len };
+        (void)mproc__send_fds(channel, iov, status->text_len ? 2 : 1, &fd, fd >= 0, mproc__deadline(0), NULL);
+        errno = saved;
+}
