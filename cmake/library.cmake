@@ -42,8 +42,9 @@ if(MPROC_SANITIZE) # Whoever links the archive needs the run-time too.
         target_link_options(mproc-static INTERFACE ${MPROC_SANITIZE_FLAGS})
 endif()
 
-if(EXISTS ${PROJECT_SOURCE_DIR}/helpers/mproc_exec.c)
-        add_executable(mproc-exec ${PROJECT_SOURCE_DIR}/helpers/mproc_exec.c)
-        mproc_compile_options(mproc-exec)
-        target_link_libraries(mproc-exec PRIVATE mproc)
-endif()
+# Linked to the shared library: what it loads for a host program uses that one too.
+add_executable(mproc-exec ${PROJECT_SOURCE_DIR}/helpers/mproc_exec.c)
+mproc_compile_options(mproc-exec)
+target_link_libraries(mproc-exec PRIVATE mproc)
+set_target_properties(mproc-exec PROPERTIES EXPORT_NAME exec)
+add_executable(mproc::exec ALIAS mproc-exec)

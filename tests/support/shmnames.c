@@ -3,17 +3,15 @@
  * support/shmnames.c - names in /dev/shm that no living program owns.
  *
  * Runs in: the runner.  Other test programs run at the same time and have names of
- * their own there, so only a name that was not there before, and on whose file
- * nobody holds a lock for a whole while, is one that was left behind.  A test that
- * kills a whole program on purpose has to see to its names at once, lest another's
- * runner complains.
+ * their own there, so a name was left behind if it was not there before and no
+ * living program stands behind it for a whole while.  A test that kills a whole
+ * program on purpose has to see to its names at once, lest another's runner complains.
  */
 #include "support/internal.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #define FOLDER "/dev/shm"
@@ -62,20 +60,56 @@ is_in(const struct shm_names *names, const char *name)
         return false;
 }
 
-/* A living program holds a shared lock, so this one is not granted; a name that is gone is nobody's either. */
+/*
+ * Asking for a lock's owner (F_OFD_GETLK) touches nothing, so this is in nobody's
+ * way.  A program's beacon, mproc-UID.ID, is locked as long as it or its tracker lives.
+ */
+static bool
+is_locked(const char *path)
+{
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET }; /* len 0: the whole file */
+        int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        bool locked;
+
+        if (fd < 0)
+                return false;
+        locked = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+        close(fd);
+        return locked;
+}
+
+/* A named object, mproc.KIND.NAME, begins with a magic, two numbers and its program's identity. */
+static bool
+owner_is_alive(const char *path)
+{
+        char beacon[128];
+        unsigned char id[16];
+        ssize_t len = -1;
+        size_t at;
+        int fd;
+
+        if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) >= 0) {
+                len = pread(fd, id, sizeof id, 16);
+                close(fd);
+        }
+        if (len != (ssize_t)sizeof id)
+                return false;
+        at = (size_t)snprintf(beacon, sizeof beacon, FOLDER "/mproc-%lu.", (unsigned long)geteuid());
+        for (size_t i = 0; i < sizeof id; i++)
+                at += (size_t)snprintf(beacon + at, sizeof beacon - at, "%02x", id[i]);
+        return is_locked(beacon);
+}
+
+/* A name that is gone by now is nobody's either. */
 static bool
 program_is_dead(const char *name)
 {
         char path[300];
-        bool dead;
-        int fd;
 
         snprintf(path, sizeof path, FOLDER "/%s", name);
-        if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+        if (access(path, F_OK) != 0)
                 return false;
-        dead = flock(fd, LOCK_EX | LOCK_NB) == 0;
-        close(fd);
-        return dead;
+        return !is_locked(path) && !(strncmp(name, "mproc.", 6) == 0 && owner_is_alive(path));
 }
 
 static char *
@@ -98,40 +132,15 @@ list_left(const struct shm_names *before)
         return list;
 }
 
-static bool
-anything_new(const struct shm_names *before)
-{
-        struct shm_names now;
-        bool found = false;
-
-        shm_names_take(&now);
-        for (size_t i = 0; i < now.count; i++)
-                found = found || !is_in(before, now.names[i]);
-        shm_names_free(&now);
-        return found;
-}
-
-/*
- * The lock is asked for rarely, since that for a moment keeps the library's own
- * sweep from getting it: first half a second after the test, when nearly all is gone.
- */
 char *
 shm_names_left(const struct shm_names *before, int64_t grace_ms)
 {
-        int64_t start = monotonic_ms();
-        char *list = NULL;
+        int64_t end_ms = monotonic_ms() + grace_ms;
+        char *list;
 
-        while (anything_new(before)) {
-                int64_t passed = monotonic_ms() - start;
-
-                if (passed > 500) {
-                        free(list);
-                        if (!(list = list_left(before)) || passed > grace_ms)
-                                return list;
-                        sleep_ms(200);
-                }
+        while ((list = list_left(before)) && monotonic_ms() < end_ms) {
+                free(list);
                 sleep_ms(20);
         }
-        free(list);
-        return NULL;
+        return list;
 }

@@ -1,0 +1,65 @@
+# make            build into build/dev
+# make test       install what is missing (Debian: apt-get), build, run all tests: under a minute
+# make check      all of it again with clang, the sanitizers and valgrind, and the static checkers
+# make demo       the examples at work, on real files
+# make bench      start costs beside the peers'; make bench-plots draws them
+# make soak       100,000 starts by each method (CYCLES=...), nothing may be left
+# make install    release build to PREFIX (/usr/local), staged below DESTDIR
+# make format     clang-format decides spaces
+# make clean      remove build/
+
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+PREFIX ?= /usr/local
+CYCLES ?= 100000
+
+all: build/dev/CMakeCache.txt
+	@cmake --build build/dev -j $(JOBS)
+
+build/dev/CMakeCache.txt:
+	@sh tools/setup.sh build
+	@cmake --preset dev >/dev/null
+
+test:
+	@sh tools/setup.sh test
+	@$(MAKE) --no-print-directory all
+	@cd build/dev && ctest -j $(JOBS) --output-on-failure
+
+check:
+	@sh tools/setup.sh check
+	@bash tools/check.sh
+
+demo:
+	@sh tools/setup.sh demo
+	@bash examples/demo.sh
+
+bench:
+	@sh tools/setup.sh bench
+	@sh bench/run.sh
+
+bench-plots:
+	@sh bench/plot
+
+soak: release-tests
+	@MPROC_SOAK_CYCLES=$(CYCLES) MPROC_TEST_TIMEOUT_SCALE=100 sh -c 'for p in build/soak/bin/*soak_test; do $$p; done'
+
+release:
+	@sh tools/setup.sh build
+	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) -DMPROC_TESTS=OFF -DMPROC_EXAMPLES=OFF >/dev/null
+	@cmake --build build/release -j $(JOBS)
+
+release-tests:
+	@sh tools/setup.sh build
+	@cmake -S . -B build/soak -DCMAKE_BUILD_TYPE=Release >/dev/null
+	@cmake --build build/soak -j $(JOBS)
+
+install: release
+	@cmake --install build/release --prefix $(PREFIX)
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || ldconfig || true
+
+format:
+	@find src include tests helpers examples bench \( -name '*.c' -o -name '*.h' \) -exec clang-format -i {} +
+
+clean:
+	@rm -rf build
+
+.PHONY: all test check demo bench bench-plots soak release release-tests install format clean

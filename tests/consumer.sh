@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# A small project of somebody else's builds against the installed tree by pkg-config (shared and
+# static) and by find_package, and with mproc as a folder of its own; in C and in C++; and runs.
+set -eu
+dir=$BUILD/consumer
+prefix=$dir/prefix
+smoke=$SOURCE/tests/consumer/smoke.c
+rm -rf "$dir"
+mkdir -p "$dir"
+quietly() { "$@" >"$dir/log" 2>&1 || { cat "$dir/log"; echo "failed: $*"; exit 1; }; }
+run() { "$@" spawn && "$@" forkserver || { echo "failed: $*"; exit 1; }; }
+
+cxx=
+for candidate in "${CXX:-}" c++ g++ clang++; do
+        [ -n "$candidate" ] && command -v "$candidate" >/dev/null && cxx=$candidate && break
+done
+
+quietly "$CMAKE" --install "$BUILD" --prefix "$prefix"
+libdir=$(dirname "$(find "$prefix" -name libmproc.so)")
+for file in include/mproc/mproc.h bin/mproc-exec; do
+        [ -f "$prefix/$file" ] || { echo "not installed: $file"; exit 1; }
+done
+[ "$(readlink "$libdir/libmproc.so")" = libmproc.so.0 ] || { echo "libmproc.so leads elsewhere"; exit 1; }
+if "$prefix/bin/mproc-exec" 2>/dev/null; then echo "mproc-exec alone ends with 0"; exit 1; fi
+
+echo "== pkg-config"
+if command -v pkg-config >/dev/null; then
+        export PKG_CONFIG_PATH="$libdir/pkgconfig"
+        flags="-Wall -Wextra -Wpedantic -Werror"
+        [ "$(pkg-config --variable=mproc_exec mproc)" = "$prefix/bin/mproc-exec" ] ||
+                { echo "mproc.pc: where is mproc-exec?"; exit 1; }
+        quietly "$CC" -std=c11 $flags "$smoke" -o "$dir/pc-shared" $(pkg-config --cflags --libs mproc)
+        quietly "$CC" -std=c11 $flags -static "$smoke" -o "$dir/pc-static" $(pkg-config --cflags --libs --static mproc)
+        LD_LIBRARY_PATH=$libdir run "$dir/pc-shared"
+        run "$dir/pc-static"
+        if [ -n "$cxx" ]; then
+                quietly "$cxx" -std=c++17 $flags -x c++ "$smoke" -x none -o "$dir/pc-cxx" \
+                        $(pkg-config --cflags --libs mproc)
+                LD_LIBRARY_PATH=$libdir run "$dir/pc-cxx"
+        fi
+else
+        echo "no pkg-config: left out"
+fi
+
+[ -n "$cxx" ] || { echo "no C++ compiler: the rest is left out"; exit 0; }
+for way in find_package add_subdirectory; do
+        echo "== $way"
+        case $way in
+        find_package) how="-DCMAKE_PREFIX_PATH=$prefix" ;;
+        *) how="-DMPROC_SUBDIRECTORY=$SOURCE" ;;
+        esac
+        quietly "$CMAKE" -S "$SOURCE/tests/consumer" -B "$dir/$way" -DCMAKE_C_COMPILER="$CC" "$how"
+        quietly "$CMAKE" --build "$dir/$way" -j2
+        for program in c-mproc c-static cxx-mproc cxx-static; do
+                run "$dir/$way/$program"
+        done
+done

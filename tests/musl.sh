@@ -1,0 +1,23 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The library compiles with musl, and a static program of it works.
+set -eu
+command -v musl-gcc >/dev/null || { echo "no musl-gcc"; exit 77; }
+
+dir=$BUILD/musl
+mkdir -p "$dir"
+cat >"$dir/Makefile" <<'END'
+SOURCES := $(shell find $(SOURCE)/src -name '*.c' ! -name '*_test.c' ! -path '*/darwin/*')
+OBJECTS := $(patsubst $(SOURCE)/src/%.c,%.o,$(SOURCES))
+smoke: $(OBJECTS)
+	@musl-gcc -static -std=gnu11 -g -I$(SOURCE)/include $(SOURCE)/tests/consumer/smoke.c $^ -o $@
+%.o: $(SOURCE)/src/%.c
+	@mkdir -p $(@D)
+	@musl-gcc -std=gnu11 -g -Wall -Wextra -Werror -D_GNU_SOURCE= -DMPROC_EXEC_PATH='"/usr/local/bin/mproc-exec"' \
+	        -I$(SOURCE)/src -I$(SOURCE)/include -MMD -c $< -o $@
+-include $(OBJECTS:.o=.d)
+END
+make --no-print-directory -s -j2 -C "$dir" SOURCE="$SOURCE"
+for method in fork spawn forkserver; do
+        "$dir/smoke" $method || { echo "the smoke test fails with musl, $method: $?"; exit 1; }
+done
