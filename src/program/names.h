@@ -30,7 +30,8 @@ int mproc__named_prepare(enum mproc__name_kind kind, size_t len, int *ret_fd);
 /*
  * Record the name in the beacon (so that it is removed when the program is
  * gone, whatever happens next), see that a tracker lives, then link it.
- * -EEXIST and others, with words; then nothing is left behind.
+ * -EEXIST and others, with words; then nothing is left behind.  A name that only a
+ * dead program holds is taken from it.  Stands in tracker/publish.c.
  */
 int mproc__named_publish(enum mproc__name_kind kind, const char *name, int fd);
 

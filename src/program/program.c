@@ -199,7 +199,7 @@ mproc__program_name_beacon(void)
         mproc__beacon_path(self.owner, &self.id, path);
         (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
         if (linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) != 0 && errno != EEXIST) {
-                if (errno == EXDEV)
+                if (errno == EXDEV || errno == EROFS)
                         return mproc__fail(MPROC_EPROGRAM, "named objects need " MPROC__SHM_DIR ", and it could not "
                                                            "be used, or was another one, when this program began");
                 if (errno != ENOENT)
