@@ -18,6 +18,7 @@ all: build/dev/CMakeCache.txt
 build/dev/CMakeCache.txt:
 	@sh tools/setup.sh build
 	@cmake --preset dev >/dev/null
+	@ln -sf build/dev/compile_commands.json .
 
 test:
 	@sh tools/setup.sh test
