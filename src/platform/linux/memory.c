@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * platform/linux/memory.c - shared memory by memfd, bells by eventfd.
+ *
+ * Runs in: every process.  Owns: nothing; descriptors and mappings belong to the caller.
+ */
+#include "platform/memory.h"
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+_Static_assert(sizeof(off_t) == 8, "files of any size");
+
+/* The kernel's ABI, where libc does not have it. */
+#ifndef F_ADD_SEALS
+#define F_ADD_SEALS 1033
+#define F_GET_SEALS 1034
+#endif
+#ifndef F_SEAL_SHRINK
+#define F_SEAL_SEAL   1
+#define F_SEAL_SHRINK 2
+#endif
+#ifndef FALLOC_FL_KEEP_SIZE
+#define FALLOC_FL_KEEP_SIZE 1
+#endif
+#ifndef FALLOC_FL_PUNCH_HOLE
+#define FALLOC_FL_PUNCH_HOLE 2
+#endif
+
+#define TRANSFER_MAX ((size_t)1 << 30) /* the system moves at most 2 GiB at once */
+
+size_t
+mproc__memory_page(void)
+{
+        return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Going past RLIMIT_FSIZE raises SIGXFSZ, which would end somebody else's program: look before. */
+static int
+check_limit(uint64_t end)
+{
+        struct rlimit limit;
+
+        if (end > INT64_MAX)
+                return -EFBIG;
+        if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && end > limit.rlim_cur)
+                return -EFBIG;
+        return 0;
+}
+
+int
+mproc__memory_create(const char *name, uint64_t len, int *ret_fd)
+{
+        int fd = -1, r;
+
+        if ((r = check_limit(len)) < 0 || (r = mproc__plat_memfd(name, &fd)) < 0)
+                return r;
+        if (ftruncate(fd, (off_t)len) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
+                r = -errno;
+                mproc__plat_close(&fd);
+                return r;
+        }
+        *ret_fd = fd;
+        return 0;
+}
+
+bool
+mproc__memory_cannot_shrink(int fd)
+{
+        int seals = fcntl(fd, F_GET_SEALS);
+
+        return seals >= 0 && (seals & F_SEAL_SHRINK);
+}
+
+int
+mproc__memory_look(int fd, uint64_t *ret_len, uint64_t ret_identity[2])
+{
+        struct stat st;
+
+        if (fstat(fd, &st) != 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return -EINVAL;
+        *ret_len = st.st_size > 0 ? (uint64_t)st.st_size : 0;
+        if (ret_identity) {
+                ret_identity[0] = (uint64_t)st.st_dev;
+                ret_identity[1] = (uint64_t)st.st_ino;
+        }
+        return 0;
+}
+
+int
+mproc__memory_reserve(int fd, uint64_t offset, uint64_t len)
+{
+        int r;
+
+        if (len > UINT64_MAX - offset)
+                return -EFBIG;
+        if ((r = check_limit(offset + len)) < 0)
+                return r;
+        while (fallocate(fd, 0, (off_t)offset, (off_t)len) != 0)
+                if (errno != EINTR)
+                        return -errno;
+        return 0;
+}
+
+void
+mproc__memory_release(int fd, uint64_t offset, uint64_t len)
+{
+        int saved = errno;
+
+        if (len > 0)
+                while (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len) != 0 &&
+                       errno == EINTR)
+                        ;
+        errno = saved;
+}
+
+int
+mproc__memory_map(int fd, uint64_t offset, size_t len, void **ret_base)
+{
+        void *base = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+
+        if (base == MAP_FAILED)
+                return -errno;
+        *ret_base = base;
+        return 0;
+}
+
+void
+mproc__memory_unmap(void *base, size_t len)
+{
+        int saved = errno;
+
+        if (base)
+                (void)munmap(base, len);
+        errno = saved;
+}
+
+/* pread and pwrite are cancellation points, and our callers hold locks. */
+int
+mproc__memory_write(int fd, uint64_t offset, const void *data, size_t len)
+{
+        const char *p = data;
+        int state, r = len > UINT64_MAX - offset ? -EFBIG : check_limit(offset + len);
+
+        (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+        while (len > 0 && r == 0) {
+                ssize_t n = pwrite(fd, p, len < TRANSFER_MAX ? len : TRANSFER_MAX, (off_t)offset);
+
+                if (n > 0) {
+                        p += n;
+                        offset += (uint64_t)n;
+                        len -= (size_t)n;
+                } else if (n == 0 || errno != EINTR) {
+                        r = n == 0 ? -ENOSPC : -errno;
+                }
+        }
+        (void)pthread_setcancelstate(state, NULL);
+        return r;
+}
+
+int
+mproc__memory_read(int fd, uint64_t offset, void *buffer, size_t len)
+{
+        char *p = buffer;
+        int state, r = 0;
+
+        (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+        while (len > 0 && r == 0) {
+                ssize_t n = pread(fd, p, len < TRANSFER_MAX ? len : TRANSFER_MAX, (off_t)offset);
+
+                if (n > 0) {
+                        p += n;
+                        offset += (uint64_t)n;
+                        len -= (size_t)n;
+                } else if (n == 0 || errno != EINTR) {
+                        r = n == 0 ? -ENODATA : -errno;
+                }
+        }
+        (void)pthread_setcancelstate(state, NULL);
+        return r;
+}
+
+int
+mproc__bell_create(int *ret_fd)
+{
+        int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+        if (fd < 0)
+                return -errno;
+        *ret_fd = fd;
+        return 0;
+}
+
+void
+mproc__bell_ring(int fd)
+{
+        uint64_t one = 1;
+        int saved = errno;
+
+        while (write(fd, &one, sizeof one) < 0 && errno == EINTR)
+                ;
+        errno = saved;
+}
+
+void
+mproc__bell_silence(int fd)
+{
+        uint64_t count;
+        int saved = errno;
+
+        while (read(fd, &count, sizeof count) < 0 && errno == EINTR)
+                ;
+        errno = saved;
+}
