@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * channel/ring.h - the rings that a queue's messages lie in.
+ *
+ * A queue's memory is a tape: its first page, then rings, each behind the one before,
+ * as long as the queue lives.  Messages are numbered; a ring holds consecutive
+ * ones.  When a ring has no room for the next message, a new one is built behind it
+ * and linked by one store.  When all messages of a ring have been taken and a next ring is
+ * there, its pages go back to the system.  Places on the tape are never used twice, so
+ * whoever looks at an old one finds zeros, never something else.
+ *
+ *      page 0       struct mproc__queue_shm
+ *      ring         struct mproc__ring_shm, slot[slots], then the bytes, at the next page
+ *      ring ...
+ *
+ * There are two kinds.  An ordinary ring is mapped, and used round and round.  A ring for one
+ * message holds a large one; its bytes are not mapped but written and read by system
+ * calls, it takes only the message that it was made for, and once that was taken its
+ * bytes go back at once.
+ *
+ * What was read from shared memory is never believed: a window keeps its own copy of a
+ * ring's measures, checked when it was opened, and every number that comes from
+ * the ring later is used modulo these.
+ */
+#ifndef MPROC_CHANNEL_RING_H
+#define MPROC_CHANNEL_RING_H
+
+#include "sync/robust.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MPROC__LINE 128 /* neighbours at this distance do not pull each other's cache lines */
+
+/*
+ * One end.  lock guards all that only one at a time does at this end.
+ *   n      changed by the holder of lock, read by all: the commit, and what the other end sleeps on
+ *   armed  the ticket of him who sleeps on n; written by the holder of the other end's lock
+ *   rung   the ticket of those who poll for n; written by anybody who is going to poll
+ *   ring   where this end's ring lies.  Changed by the holder of lock, after the link that
+ *          leads there, so it may lag behind, never run ahead.
+ *   the rest: hints of this end, changed by the holder of lock; see queue.c
+ */
+struct mproc__queue_end {
+        _Alignas(MPROC__LINE) struct mproc__robust lock;
+        _Alignas(MPROC__LINE) mproc__word n;
+        uint32_t reserved;
+        _Atomic uint64_t ring;
+        _Atomic uint64_t hint_ring;  /* tail: the ring that the two below are about, or 0: none */
+        _Atomic uint64_t hint_bytes; /* tail: the byte position that the head had reached, at least */
+        mproc__word hint_n;          /* tail: the number that the head had reached, at least */
+        _Atomic uint64_t released;   /* head: all rings before this place have been given back */
+        _Alignas(MPROC__LINE) mproc__word armed;
+        mproc__word rung;
+};
+
+/* Magic, kind and so on stand in front (shm/segment.h); maxsize is constant after creation. */
+struct mproc__queue_shm {
+        uint8_t segment_head[64];
+        uint32_t maxsize; /* 0: no limit */
+        struct mproc__queue_end tail;
+        struct mproc__queue_end head;
+};
+_Static_assert(sizeof(struct mproc__queue_end) == 3 * MPROC__LINE, "layout of a queue's ends");
+_Static_assert(offsetof(struct mproc__queue_shm, tail) == MPROC__LINE, "layout of a queue");
+_Static_assert(sizeof(struct mproc__queue_shm) == 7 * MPROC__LINE, "layout of a queue");
+
+/* One message.  Written by the putter under tail.lock while its number is not yet committed; constant afterwards. */
+struct mproc__slot {
+        _Atomic uint64_t end; /* the byte position behind it, padding included; the first byte of a ring has 0 */
+        _Atomic uint64_t len;
+};
+_Static_assert(sizeof(struct mproc__slot) == 16, "layout of a slot");
+
+/*
+ * The head of a ring.  All but the last two are written before the ring is linked, and
+ * constant then.  last_n, then next, are written once, by the holder of tail.lock, when the
+ * next ring is linked: next is the link, and last_n is valid once next is not 0.
+ */
+struct mproc__ring_shm {
+        uint32_t magic;
+        uint32_t first_n;                         /* the number of its first message */
+        uint32_t slots;                           /* a power of two; 2 in a ring for one message */
+        uint32_t single;                          /* 1: a ring for one message */
+        uint64_t bytes;                           /* room for bytes; in an ordinary ring a power of two */
+        _Alignas(MPROC__LINE) mproc__word last_n; /* the number of the first message of the next ring */
+        _Atomic uint64_t next;                    /* where that lies, or 0 */
+        _Alignas(MPROC__LINE) struct mproc__slot slot[];
+};
+_Static_assert(sizeof(struct mproc__ring_shm) == 2 * MPROC__LINE, "layout of a ring");
+
+#define MPROC__RING_MAGIC 0x6d707267u
+
+/*
+ * A ring as one end of one handle sees it.  Belongs to the holder of that end's lock.  A
+ * child that fork() makes while a thread of its parent changes it finds `ring` NULL or
+ * all the rest valid.
+ */
+struct mproc__window {
+        struct mproc__ring_shm *_Atomic ring; /* NULL: none */
+        uint64_t at;                          /* its place on the tape */
+        size_t mapped;
+        uint32_t first_n, slots;
+        bool single;
+        uint64_t bytes;
+        uint64_t bytes_at; /* relative to `at` */
+};
+
+/* Open a ring that is there; closes what was open.  MPROC_ECORRUPT, -ENOMEM, -errno; no words. */
+int mproc__window_open(struct mproc__window *window, int fd, uint64_t at);
+void mproc__window_close(struct mproc__window *window);
+void mproc__window_take(struct mproc__window *window, struct mproc__window *other); /* other is empty afterwards */
+
+/*
+ * Build a ring at a place where nothing that counts is yet, with room for a first message of
+ * `need` bytes, and open it.  like: the ring before, for its size, or NULL.  Nobody knows
+ * of it until it is linked.  -ENOSPC, -ENOMEM, -EFBIG; then nothing remains.
+ */
+int mproc__ring_build(struct mproc__window *window, int fd, uint64_t at, uint32_t first_n, uint64_t need,
+                      const struct mproc__window *like);
+
+uint64_t mproc__window_end(const struct mproc__window *window); /* the place behind it */
+
+static inline struct mproc__slot *
+mproc__window_slot(const struct mproc__window *window, uint32_t n)
+{
+        struct mproc__ring_shm *ring = atomic_load_explicit(&window->ring, memory_order_relaxed);
+
+        return &ring->slot[n & (window->slots - 1)];
+}
+
+/* Bytes that a message takes: whole lines of 16. */
+static inline uint64_t
+mproc__ring_need(uint64_t len)
+{
+        return (len + 15) & ~UINT64_C(15);
+}
+
+/* Copy a message's bytes in or out, at a byte position.  len is at most the ring's bytes.  -ENOSPC, -EFAULT, -errno.
+ */
+int mproc__window_write(const struct mproc__window *window, int fd, uint64_t position, const void *data, size_t len);
+int mproc__window_read(const struct mproc__window *window, int fd, uint64_t position, void *buffer, size_t len);
+
+/* A ring for one message whose message has been taken: give its bytes back. */
+void mproc__window_release_bytes(const struct mproc__window *window, int fd);
+
+#endif
