@@ -29,6 +29,9 @@
 
 #define SEM MPROC__NAME_SEMAPHORE
 
+/* This program becomes its own tracker when it is executed for that: mproc_init must come out of the archive. */
+__attribute__((used)) static void (*const init)(int, char **) = mproc_init;
+
 /* A name that no other test process uses; static storage, four at a time. */
 static const char *
 name(const char *part)
