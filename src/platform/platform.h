@@ -18,7 +18,8 @@
 
 /* --- time: deadlines are nanoseconds on CLOCK_MONOTONIC ------------------------------------- */
 
-#define MPROC__NEVER INT64_MAX
+#define MPROC__NEVER   INT64_MAX
+#define MPROC__AT_ONCE INT64_C(0) /* long past: do not wait */
 
 int64_t mproc__plat_now_ns(void);
 int64_t mproc__deadline(int64_t timeout_ms);       /* negative: MPROC__NEVER; saturates */
@@ -44,6 +45,7 @@ int mproc__plat_random(void *buffer, size_t len);
 int mproc__plat_thread_count(void);                      /* threads of this process; 1 if unknown */
 uint64_t mproc__plat_process_start_time(pid_t pid);      /* ticks since boot; 0 if unknown */
 int mproc__plat_cpu_count(void);
+bool mproc__plat_under_valgrind(void);                   /* a debugger that knows less than the kernel */
 
 /* --- starting processes: see linux/spawn.c ------------------------------------------------------ */
 
@@ -90,6 +92,9 @@ struct mproc__exit {
 
 /* Look whether a child has ended and reap it; never blocks.  pidfd -1: by pid. */
 enum mproc__wait_result mproc__plat_wait(pid_t pid, int pidfd, struct mproc__exit *ret_exit);
+
+/* Sleep until a child has ended, without reaping it; returns early if it is not ours to wait for. */
+void mproc__plat_wait_end(int pidfd);
 
 /* The status of a process that is gone, from its pidfd alone: true if the system still knows. */
 bool mproc__plat_pidfd_exit(int pidfd, struct mproc__exit *ret_exit);

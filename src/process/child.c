@@ -102,7 +102,7 @@ drain_locked(struct mproc__child *child)
                 size_t used;
                 ssize_t n = mproc__recv_fds(child->channel, child->partial + child->partial_len,
                                             sizeof child->partial - child->partial_len, NULL, NULL,
-                                            mproc__deadline(0));
+                                            MPROC__AT_ONCE);
 
                 if (n == 0)
                         mproc__plat_close(&child->channel);
@@ -113,6 +113,8 @@ drain_locked(struct mproc__child *child)
                         child->partial_len -= used;
                         memmove(child->partial, child->partial + used, child->partial_len);
                 }
+                if (child->end_seen)
+                        return; /* its last word */
         }
 }
 
@@ -271,6 +273,8 @@ mproc__child_wait(struct mproc__child *child, int64_t deadline_ns)
                         drain_locked(child);
                         (void)pthread_mutex_unlock(&child->mutex);
                         (void)mproc__plat_poll(&p, 1, slice < deadline_ns ? slice : deadline_ns);
+                } else if (deadline_ns == MPROC__NEVER && child->ours) {
+                        mproc__plat_wait_end(child->pidfd); /* one call less, and woken a little sooner, than by poll */
                 } else {
                         (void)mproc__plat_poll(&p, 1, deadline_ns);
                 }

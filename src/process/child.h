@@ -26,7 +26,7 @@ struct mproc__child {
         char *name;
 
         pthread_mutex_t mutex; /* what stands below */
-        bool ours;             /* until the system says it is not */
+        _Atomic bool ours;     /* until the system says it is not */
         int pidfd, channel;    /* -1 once closed */
         bool ended;
         bool running_seen; /* the child said that its target began */

@@ -6,7 +6,6 @@
  * child, just before _exit().
  * Owns: the policy.
  */
-#define _GNU_SOURCE
 #include "process/exit.h"
 #include "core/error.h"
 #include "core/log.h"

@@ -6,7 +6,6 @@
  * Owns: a process's target, name and arguments until its start, and a reference
  * to the child's record from then on.
  */
-#define _GNU_SOURCE
 #include "process/process.h"
 #include "context/context.h"
 #include "core/error.h"
@@ -224,7 +223,7 @@ mproc_process_is_alive(mproc_process *p)
         if (p->role == ROLE_SELF)
                 return 1;
         if (p->role == ROLE_PARENT)
-                return mproc__parent_wait(mproc__deadline(0)) == MPROC_ETIMEDOUT;
+                return mproc__parent_wait(MPROC__AT_ONCE) == MPROC_ETIMEDOUT;
         r = get_child(p, &child);
         if (r == MPROC_ENOTSTARTED)
                 return 0;
@@ -428,8 +427,10 @@ mproc_process_free(mproc_process *p)
         mproc__child_unref(p->child);
         mproc__args_free(p->args);
         (void)pthread_mutex_destroy(&p->mutex);
-        free(p->name);
-        free(p->identity);
+        if (p->creator == getpid()) { /* a forked child may have become this process, by this name */
+                free(p->name);
+                free(p->identity);
+        }
         free(p);
         errno = saved;
 }

@@ -10,7 +10,6 @@
  * be waited for, for ever).  More descriptors than one call can carry follow in
  * portions, each with one byte.
  */
-#define _GNU_SOURCE
 #include "start/boot.h"
 #include "core/error.h"
 #include "platform/platform.h"
@@ -116,17 +115,17 @@ send_message(int channel, struct mproc__encoder *e, bool in_file)
                                 { .iov_base = e->data, .iov_len = in_file ? 0 : e->len } };
         size_t portion = e->nfds < FDS_PER_PORTION ? e->nfds : FDS_PER_PORTION;
         bool rest = portion < e->nfds;
-        int r = mproc__send_fds(channel, iov, rest || in_file ? 1 : 2, e->fds, portion, mproc__deadline(0), NULL);
+        int r = mproc__send_fds(channel, iov, rest || in_file ? 1 : 2, e->fds, portion, MPROC__AT_ONCE, NULL);
 
         for (size_t done = portion; r == 0 && done < e->nfds; done += portion) {
                 struct iovec mark = { .iov_base = &header, .iov_len = 1 };
 
                 portion = e->nfds - done < FDS_PER_PORTION ? e->nfds - done : FDS_PER_PORTION;
-                r = mproc__send_fds(channel, &mark, 1, e->fds + done, portion, mproc__deadline(0), NULL);
+                r = mproc__send_fds(channel, &mark, 1, e->fds + done, portion, MPROC__AT_ONCE, NULL);
         }
         if (r == 0 && rest && !in_file) {
                 iov[1] = (struct iovec){ .iov_base = e->data, .iov_len = e->len };
-                r = mproc__send_fds(channel, &iov[1], 1, NULL, 0, mproc__deadline(0), NULL);
+                r = mproc__send_fds(channel, &iov[1], 1, NULL, 0, MPROC__AT_ONCE, NULL);
         }
         return r;
 }
@@ -286,6 +285,7 @@ understand(int channel, struct received *in, struct mproc__boot *boot, const cha
         const char *parent_name = mproc__dec_string(&d);
         const char *directory = mproc__dec_string(&d);
         const char *executable = mproc__dec_string(&d);
+        struct mproc__self self = { .parent_pid = parent, .channel = channel };
         int r;
 
         *reterr_step = "bootstrap";
@@ -296,8 +296,12 @@ understand(int channel, struct received *in, struct mproc__boot *boot, const cha
         boot->signal_mask = mask;
         if (directory && !(boot->directory = strdup(directory)))
                 return mproc__fail(-ENOMEM, "no memory for the working directory");
-        if ((r = mproc__self_set(name, identity, method, flags & BOOT_DAEMON, parent, parent_name, channel)) < 0 ||
-            (executable && (r = mproc_set_executable(executable)) < 0))
+        self.daemon = (flags & BOOT_DAEMON) != 0;
+        if (!(self.name = strdup(name)) || !(self.identity = strdup(identity)) || !(self.method = strdup(method)) ||
+            !(self.parent_name = strdup(parent_name)))
+                return mproc__fail(-ENOMEM, "no memory for the name of a process");
+        mproc__self_become(&self);
+        if (executable && (r = mproc_set_executable(executable)) < 0)
                 return r;
         *reterr_step = "preload";
         if ((r = mproc__preload_inherit(&d)) < 0)

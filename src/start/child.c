@@ -6,7 +6,6 @@
  * Owns: the channel to the parent (in mproc__self) and, in an exec'd child, the
  * arguments.
  */
-#define _GNU_SOURCE
 #include "start/child.h"
 #include "core/error.h"
 #include "platform/platform.h"
@@ -20,6 +19,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -44,8 +44,10 @@ tell_end(int exitcode, int error, const char *step, const char *text)
 static void
 flush_streams(void)
 {
-        (void)fflush(stdout);
-        (void)fflush(stderr);
+        if (__fpending(stdout))
+                (void)fflush(stdout);
+        if (__fpending(stderr))
+                (void)fflush(stderr);
 }
 
 static void end_child(int exitcode) __attribute__((noreturn));
@@ -79,9 +81,27 @@ static void
 tell_exit(int status, void *arg)
 {
         (void)arg;
-        tell_end(status & 0xff, 0, NULL, NULL);
+        if (child.target)
+                tell_end(status & 0xff, 0, NULL, NULL);
 }
 #endif
+
+/* Once, in the parent if its children are forks: each of them inherits it, and need not do it itself. */
+static void
+watch_exit(void)
+{
+#ifdef __GLIBC__
+        (void)on_exit(tell_exit, NULL);
+#endif
+}
+
+void
+mproc__child_watch_exit(void)
+{
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+        (void)pthread_once(&once, watch_exit);
+}
 
 static int
 run(mproc_main_fn *target, mproc_args *args)
@@ -91,9 +111,7 @@ run(mproc_main_fn *target, mproc_args *args)
 
         child.target = target;
         mproc__args_set_failure(argument_failed);
-#ifdef __GLIBC__
-        (void)on_exit(tell_exit, NULL);
-#endif
+        mproc__child_watch_exit();
         r = target(args);
         if (r >= 0 && r <= 255) {
                 tell_end(r, 0, NULL, NULL);

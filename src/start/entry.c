@@ -5,7 +5,6 @@
  * Runs in: parent (encode), child and fork server (decode).
  * Owns: nothing; a shared object it loads stays loaded for the process's life.
  */
-#define _GNU_SOURCE
 #include "start/entry.h"
 #include "core/error.h"
 #include "platform/platform.h"

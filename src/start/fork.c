@@ -5,7 +5,6 @@
  * Runs in: parent, and in the child up to its target.
  * Owns: nothing after it returns.
  */
-#define _GNU_SOURCE
 #include "core/error.h"
 #include "core/log.h"
 #include "platform/platform.h"
@@ -15,6 +14,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -45,7 +45,7 @@ flush_standard_streams(void)
         FILE *streams[] = { stdout, stderr };
 
         for (int i = 0; i < 2; i++) {
-                if (ftrylockfile(streams[i]) != 0)
+                if (__fpending(streams[i]) == 0 || ftrylockfile(streams[i]) != 0)
                         continue;
                 (void)fflush(streams[i]);
                 funlockfile(streams[i]);
@@ -55,9 +55,17 @@ flush_standard_streams(void)
 static void
 become_child(const struct mproc__launch *launch, pid_t parent, const char *parent_name, int channel)
 {
-        /* On failure it keeps its parent's name: no reason not to run. */
-        if (mproc__self_set(launch->name, launch->identity, "fork", launch->daemon, parent, parent_name, channel) < 0)
-                mproc__self.channel = channel;
+        struct mproc__self self = {
+                .name = launch->name, /* the parent's copies, as we inherit them, are never freed here */
+                .identity = launch->identity,
+                .method = "fork",
+                .daemon = launch->daemon,
+                .parent_pid = parent,
+                .parent_name = parent_name,
+                .channel = channel,
+        };
+
+        mproc__self_become(&self);
         if (!launch->keep_signals)
                 mproc__plat_reset_signals();
         mproc__child_run_forked(launch);
@@ -71,6 +79,7 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
         int r;
 
         warn_of_threads();
+        mproc__child_watch_exit();
         if ((r = mproc__plat_socketpair(SOCK_STREAM, fd)) < 0)
                 return mproc__fail_errno(-r, "making the channel of %s", launch->name);
         mproc__stash_take();

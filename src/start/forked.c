@@ -6,9 +6,9 @@
  * fork() of the program, not only for ours.
  * Owns: nothing.
  */
-#define _GNU_SOURCE
 #include "core/locks.h"
 #include "core/object.h"
+#include "platform/futex.h"
 #include "platform/platform.h"
 #include "program/program.h"
 #include "program/slot.h"
@@ -42,6 +42,7 @@ in_child(void)
 {
         mproc__locks_child_after_fork();
         mproc__plat_close(&mproc__self.channel);
+        mproc__word_forked();
         mproc__program_forked();
         mproc__slot_forked();
         mproc__forkserver_forked();

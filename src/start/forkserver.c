@@ -13,7 +13,6 @@
  * the server by inheriting the socket through their stash; one that finds it dead
  * starts another, for itself and its later children.
  */
-#define _GNU_SOURCE
 #include "start/forkserver.h"
 #include "core/error.h"
 #include "core/locks.h"
@@ -131,7 +130,7 @@ send_preload(int socket)
                 r = mproc__fail(e.error, "no memory for the fork server's preload list");
         if (r == 0) {
                 iov = (struct iovec){ .iov_base = e.data, .iov_len = e.len };
-                if ((r = mproc__send_fds(socket, &iov, 1, NULL, 0, mproc__deadline(0), NULL)) < 0)
+                if ((r = mproc__send_fds(socket, &iov, 1, NULL, 0, MPROC__AT_ONCE, NULL)) < 0)
                         mproc__fail(r, "sending the fork server its preload list: %s", mproc_strerror(r));
         }
         mproc__encoder_fini(&e);
@@ -199,7 +198,7 @@ await_word(int channel, int server_pidfd, struct mproc__started *ret)
         ssize_t n;
 
         (void)mproc__plat_poll(p, server_pidfd >= 0 ? 2 : 1, MPROC__NEVER);
-        n = mproc__recv_fds(channel, s, sizeof *s, fds, &nfds, mproc__deadline(0));
+        n = mproc__recv_fds(channel, s, sizeof *s, fds, &nfds, MPROC__AT_ONCE);
         if (n != sizeof *s)
                 return 1;
         if (s->kind == MPROC__STATUS_HELLO && nfds == 1) {
@@ -212,7 +211,7 @@ await_word(int channel, int server_pidfd, struct mproc__started *ret)
         if (s->text_len >= sizeof ret->early_text)
                 return 1;
         if (s->text_len > 0)
-                (void)mproc__recv_fds(channel, ret->early_text, s->text_len, NULL, NULL, mproc__deadline(0));
+                (void)mproc__recv_fds(channel, ret->early_text, s->text_len, NULL, NULL, MPROC__AT_ONCE);
         return 0;
 }
 

@@ -10,7 +10,6 @@
  * Its children become children of its own parent where that is who asked: he can
  * wait for them himself.  For everybody else the server is the parent, and reports.
  */
-#define _GNU_SOURCE
 #include "core/error.h"
 #include "platform/platform.h"
 #include "start/forkserver.h"

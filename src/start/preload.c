@@ -7,7 +7,6 @@
  *
  * On the wire: u32 count, then for each the path (or NULL) and, if NULL, the function's name.
  */
-#define _GNU_SOURCE
 #include "start/preload.h"
 #include "core/error.h"
 #include "core/locks.h"

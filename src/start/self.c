@@ -2,66 +2,30 @@
 /*
  * start/self.c - who this process is in its program.
  *
- * Runs in: every process.  Owns: the texts, replaced only in a newborn child, which
+ * Runs in: every process.  Owns: nothing; what stands here is set once, in a newborn child, which
  * has one thread.
  */
-#define _GNU_SOURCE
 #include "start/start.h"
-#include "core/error.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static char main_name[] = "MainProcess";
-static char no_text[] = "";
-
 struct mproc__self mproc__self = {
-        .name = main_name,
-        .identity = no_text,
-        .parent_name = no_text,
+        .name = "MainProcess",
+        .identity = "",
+        .parent_name = "",
         .channel = -1,
 };
 
 static _Atomic unsigned children;
 
-static void
-release(char *text)
+void
+mproc__self_become(const struct mproc__self *self)
 {
-        if (text != main_name && text != no_text)
-                free(text);
-}
-
-int
-mproc__self_set(const char *name, const char *identity, const char *method, bool daemon, pid_t parent_pid,
-                const char *parent_name, int channel)
-{
-        struct mproc__self s = {
-                .name = strdup(name),
-                .identity = strdup(identity),
-                .method = strdup(method),
-                .daemon = daemon,
-                .parent_pid = parent_pid,
-                .parent_name = strdup(parent_name),
-                .channel = channel,
-        };
-
-        if (!s.name || !s.identity || !s.method || !s.parent_name) {
-                free(s.name);
-                free(s.identity);
-                free(s.method);
-                free(s.parent_name);
-                return mproc__fail(-ENOMEM, "no memory for the name of a new process");
-        }
-        release(mproc__self.name);
-        release(mproc__self.identity);
-        release(mproc__self.method);
-        release(mproc__self.parent_name);
-        mproc__self = s;
+        mproc__self = *self;
         atomic_store(&children, 0);
-        return 0;
 }
 
 char *

@@ -4,7 +4,6 @@
  *
  * Runs in: parent.  Owns: nothing after it returns.
  */
-#define _GNU_SOURCE
 #include "core/error.h"
 #include "platform/platform.h"
 #include "program/executable.h"

@@ -54,20 +54,19 @@ extern const struct mproc__start_method mproc__start_forkserver;
 /* --- this process, as mproc started it (start/self.c) -------------------------------------------- */
 
 struct mproc__self {
-        char *name;         /* "MainProcess" in the first process */
-        char *identity;     /* "" there */
-        char *method;       /* the method that started it, NULL there; decides the default context */
+        const char *name;     /* "MainProcess" in the first process */
+        const char *identity; /* "" there */
+        const char *method;   /* the method that started it, NULL there; decides the default context */
         bool daemon;
-        pid_t parent_pid;   /* 0 there */
-        char *parent_name;
-        int channel;        /* to the parent; -1 there */
+        pid_t parent_pid;     /* 0 there */
+        const char *parent_name;
+        int channel;          /* to the parent; -1 there */
 };
 
 extern struct mproc__self mproc__self;
 
-/* Copies the texts.  -ENOMEM with words. */
-int mproc__self_set(const char *name, const char *identity, const char *method, bool daemon, pid_t parent_pid,
-                    const char *parent_name, int channel);
+/* A newborn child becomes somebody.  The texts live as long as the process. */
+void mproc__self_become(const struct mproc__self *self);
 
 /* The identity of the next child: "3", or "2:3" in the program's second process; the caller frees it. */
 char *mproc__self_next_identity(void);

@@ -6,7 +6,6 @@
  * Owns: in a child, the two descriptors once taken out, for the life of the
  * process; under MPROC__LOCK_STASH.
  */
-#define _GNU_SOURCE
 #include "start/stash.h"
 #include "core/error.h"
 #include "core/locks.h"
@@ -29,7 +28,7 @@ mproc__stash_send(int channel, int beacon, int server)
         int fds[2] = { beacon, server };
         char mark = server >= 0 ? 2 : 1;
         struct iovec iov = { .iov_base = &mark, .iov_len = 1 };
-        int r = mproc__send_fds(channel, &iov, 1, fds, (size_t)mark, mproc__deadline(0), NULL);
+        int r = mproc__send_fds(channel, &iov, 1, fds, (size_t)mark, MPROC__AT_ONCE, NULL);
 
         if (r == -ETOOMANYREFS)
                 return mproc__fail(r, "too many descriptors of this user are on their way in sockets: raise the limit "
@@ -51,7 +50,7 @@ take_locked(void)
         if (!waiting)
                 return;
         waiting = false;
-        n = mproc__recv_fds(mproc__self.channel, &mark, 1, fds, &nfds, mproc__deadline(0));
+        n = mproc__recv_fds(mproc__self.channel, &mark, 1, fds, &nfds, MPROC__AT_ONCE);
         if (n == 1 && nfds > 0)
                 beacon_fd = fds[0];
         if (n == 1 && nfds > 1)

@@ -8,7 +8,6 @@
  * On the wire: u32 count, then for each u32 type and its value; an object's value is
  * a block of its own, so that it can be skipped, and rebuilt when it is asked for.
  */
-#define _GNU_SOURCE
 #include "wire/args.h"
 #include "core/error.h"
 #include "platform/platform.h"

@@ -6,7 +6,6 @@
  * Runs in: parent, fork server; what is named ..._in_child runs between clone
  * and exec, in the parent's memory.  Owns: nothing after it returns.
  */
-#define _GNU_SOURCE
 #include "platform/platform.h"
 
 #include <errno.h>
@@ -139,10 +138,9 @@ failed:
 static const char *
 self_executable(char *buffer, size_t size)
 {
-        const char *preload = getenv("LD_PRELOAD");
         ssize_t n;
 
-        if (!preload || !strstr(preload, "vgpreload"))
+        if (!mproc__plat_under_valgrind())
                 return "/proc/self/exe";
         n = readlink("/proc/self/exe", buffer, size - 1);
         if (n < 0)

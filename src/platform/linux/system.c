@@ -4,7 +4,6 @@
  *
  * Runs in: every process.  Owns: nothing.
  */
-#define _GNU_SOURCE
 #include "platform/platform.h"
 
 #include <errno.h>

@@ -4,7 +4,6 @@
  *
  * Runs in: every process.  Owns: nothing; what it makes belongs to the caller.
  */
-#define _GNU_SOURCE
 #include "platform/platform.h"
 
 #include <errno.h>

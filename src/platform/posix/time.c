@@ -4,7 +4,6 @@
  *
  * Runs in: every process.  Owns: nothing.
  */
-#define _GNU_SOURCE
 #include "platform/platform.h"
 
 #include <errno.h>
@@ -29,6 +28,8 @@ mproc__deadline(int64_t timeout_ms)
 
         if (timeout_ms < 0)
                 return MPROC__NEVER;
+        if (timeout_ms == 0)
+                return MPROC__AT_ONCE;
         now = mproc__plat_now_ns();
         if (timeout_ms > (MPROC__NEVER - now) / NS_PER_MS - 1)
                 return MPROC__NEVER;
@@ -38,7 +39,7 @@ mproc__deadline(int64_t timeout_ms)
 bool
 mproc__deadline_passed(int64_t deadline_ns)
 {
-        return deadline_ns != MPROC__NEVER && mproc__plat_now_ns() >= deadline_ns;
+        return deadline_ns != MPROC__NEVER && (deadline_ns == MPROC__AT_ONCE || mproc__plat_now_ns() >= deadline_ns);
 }
 
 void
@@ -57,7 +58,7 @@ mproc__plat_poll(struct pollfd *fds, size_t count, int64_t deadline_ns)
                 int r;
 
                 if (deadline_ns != MPROC__NEVER) {
-                        int64_t ns = deadline_ns - mproc__plat_now_ns();
+                        int64_t ns = deadline_ns == MPROC__AT_ONCE ? 0 : deadline_ns - mproc__plat_now_ns();
 
                         ns = ns > 0 ? ns : 0;
                         t = (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S) };
