@@ -8,13 +8,13 @@ dir=$BUILD/musl
 mkdir -p "$dir"
 cat >"$dir/Makefile" <<'END'
 SOURCES := $(shell find $(SOURCE)/src -name '*.c' ! -name '*_test.c' ! -path '*/darwin/*')
-OBJECTS := $(patsubst $(SOURCE)/src/%.c,%.o,$(SOURCES))
+OBJECTS := $(patsubst $(SOURCE)/src/%.c,objects/%.o,$(SOURCES))
 smoke: $(OBJECTS)
 	@musl-gcc -static -std=gnu11 -g -I$(SOURCE)/include $(SOURCE)/tests/consumer/smoke.c $^ -o $@
-%.o: $(SOURCE)/src/%.c
+objects/%.o: $(SOURCE)/src/%.c
 	@mkdir -p $(@D)
 	@musl-gcc -std=gnu11 -g -Wall -Wextra -Werror -D_GNU_SOURCE= -DMPROC_EXEC_PATH='"/usr/local/bin/mproc-exec"' \
-	        -I$(SOURCE)/src -I$(SOURCE)/include -MMD -c $< -o $@
+	        -I$(SOURCE)/src -I$(SOURCE)/include -MMD -MP -c $< -o $@
 -include $(OBJECTS:.o=.d)
 END
 make --no-print-directory -s -j2 -C "$dir" SOURCE="$SOURCE"

@@ -114,15 +114,11 @@ procfs_descendants(pid_t ancestor, struct procfs_stat **ret_list)
         return found_count;
 }
 
+/* A helper process names itself soon after its exec; a child of the fork server has the server's arguments. */
 bool
 procfs_is_library_process(const struct procfs_stat *process)
 {
-        char cmdline[4096];
-
-        if (strncmp(process->name, "mproc-", 6) == 0)
-                return true;
-        procfs_text(process->pid, 0, "cmdline", cmdline, sizeof cmdline);
-        return strstr(cmdline, " --mproc-forkserver") || strstr(cmdline, " --mproc-tracker");
+        return strncmp(process->name, "mproc-", 6) == 0;
 }
 
 static void

@@ -126,17 +126,13 @@ runner_main(char **parts, bool verbose)
         return count[TEST_SKIPPED] ? 77 : 2;
 }
 
-/* Tests of src/core and its like are linked to those files alone, and have no mproc_init. */
-#pragma weak mproc_init
-#pragma weak mproc_get_context
-
 int
 main(int argc, char **argv)
 {
         struct runner_helper *helper = find_helper(argc, argv);
         bool verbose;
 
-        if (!(helper && helper->without_init) && mproc_init)
+        if (!(helper && helper->without_init))
                 mproc_init(argc, argv);
         if (helper)
                 return helper_main(helper, argc, argv);
