@@ -313,6 +313,24 @@ HELPER_WITHOUT_INIT(program_without_init)
 
 /* --- looking at trackers ---------------------------------------------------------------------------- */
 
+/* A process may end between two looks at it; then it is no tracker. */
+static bool
+is_tracker(const char *pid, long inode)
+{
+        char path[64], comm[32] = "";
+        struct stat st;
+        int fd;
+
+        snprintf(path, sizeof path, "/proc/%.16s/comm", pid);
+        if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+                return false;
+        if (read(fd, comm, sizeof comm - 1) < 0)
+                comm[0] = 0;
+        close(fd);
+        snprintf(path, sizeof path, "/proc/%.16s/fd/3", pid);
+        return strcmp(comm, "mproc-tracker\n") == 0 && stat(path, &st) == 0 && (long)st.st_ino == inode;
+}
+
 /* The trackers of the program with that beacon: their number, and one of them. */
 static int
 find_trackers(long inode, pid_t *ret_pid)
@@ -323,18 +341,10 @@ find_trackers(long inode, pid_t *ret_pid)
 
         CHECK(dir);
         while ((entry = readdir(dir))) {
-                char *path = text_format("/proc/%s/comm", entry->d_name);
-                char *comm = read_file(path, NULL);
-                char *fd = text_format("/proc/%s/fd/3", entry->d_name);
-                struct stat st;
-
-                if (comm && strcmp(comm, "mproc-tracker\n") == 0 && stat(fd, &st) == 0 && (long)st.st_ino == inode) {
+                if (is_tracker(entry->d_name, inode)) {
                         *ret_pid = (pid_t)atoi(entry->d_name);
                         found++;
                 }
-                free(path);
-                free(comm);
-                free(fd);
         }
         closedir(dir);
         return found;
@@ -359,19 +369,44 @@ kill_and_wait(pid_t pid)
         WAIT_UNTIL(!process_exists(pid), 10000);
 }
 
-/* Is there a file with that inode among the names?  The beacon's. */
-static bool
-beacon_has_name(long inode)
+/* The name of the file with that inode, a beacon's; free() it.  NULL: it has none. */
+static char *
+beacon_path(long inode)
 {
         struct dirent *entry;
         DIR *dir = opendir("/dev/shm");
-        bool found = false;
+        char *path = NULL;
 
-        while (dir && (entry = readdir(dir)))
-                found = found || ((long)entry->d_ino == inode && strncmp(entry->d_name, "mproc-", 6) == 0);
+        while (dir && !path && (entry = readdir(dir)))
+                if ((long)entry->d_ino == inode && strncmp(entry->d_name, "mproc-", 6) == 0)
+                        path = text_format("/dev/shm/%s", entry->d_name);
         if (dir)
                 closedir(dir);
-        return found;
+        return path;
+}
+
+static bool
+beacon_has_name(long inode)
+{
+        char *path = beacon_path(inode);
+
+        free(path);
+        return path != NULL;
+}
+
+/* Does any process of the program live, or its tracker, or somebody who sweeps? */
+static bool
+beacon_is_locked(long inode)
+{
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        char *path = beacon_path(inode);
+        int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+        bool locked = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+
+        if (fd >= 0)
+                close(fd);
+        free(path);
+        return locked;
 }
 
 /* --- it ends well ------------------------------------------------------------------------------------- */
@@ -582,15 +617,21 @@ leave_names(const char *method, const char *a, const char *b)
 {
         struct program p = begin_program();
         pid_t pids[3];
+        long inode;
 
         ASK_OK(&p, "create %s", a);
+        inode = ASK_NUMBER(&p, "beacon");
         pids[0] = p.pid;
         pids[1] = (pid_t)ASK_NUMBER(&p, "child %s %s", method, b);
         pids[2] = tracker_of(&p);
         kill_all_at_once(pids, 3);
         CHECK_INT(wait_program(p.pid, 30000), -SIGKILL);
         check_last_words(&p, "");
+        WAIT_UNTIL(!beacon_is_locked(inode), 10000); /* the fork server ends by itself */
 }
+
+/* Other tests' programs clear up, too, and may be in the middle of it. */
+#define CHECK_CLEARED(a, b) WAIT_UNTIL(!name_exists(a) && !name_exists(b), 10000)
 
 START_METHOD_TEST(after_all_were_killed_the_next_program_clears_up)
 {
@@ -602,7 +643,7 @@ START_METHOD_TEST(after_all_were_killed_the_next_program_clears_up)
                 leave_names(method, a, b);
                 next = begin_program();
                 ASK_OK(&next, "create %s-next", a);
-                CHECK(!name_exists(a) && !name_exists(b));
+                CHECK_CLEARED(a, b);
                 CHECK(name_exists(live));
                 ASK_OK(&next, "unlink %s-next", a);
                 end_program(&next);
@@ -624,7 +665,7 @@ TEST(a_next_program_without_names_clears_up_too)
 
         leave_names("spawn", a, b);
         ASK_OK(&next, "start spawn");
-        WAIT_UNTIL(!name_exists(a) && !name_exists(b), 10000);
+        CHECK_CLEARED(a, b);
         end_program(&next);
         check_last_words(&next, "");
         free(a);
@@ -648,7 +689,7 @@ TEST(several_that_clear_up_at_once_touch_nothing_that_lives)
                 }
                 for (int i = 0; i < MANY; i++)
                         CHECK_INT(answer_number(read_line(next[i].out)), 0);
-                CHECK(!name_exists(a) && !name_exists(b));
+                CHECK_CLEARED(a, b);
                 for (int i = 0; i < MANY; i++) {
                         char *mine = text_format("%s-%d", a, i);
 
@@ -672,7 +713,8 @@ TEST(a_dead_programs_name_is_given_to_who_wants_it)
         ASK_OK(&p, "create %s", c);
         leave_names("spawn", a, b);
         ASK_OK(&p, "create %s", a);
-        CHECK(name_exists(a) && !name_exists(b));
+        CHECK(name_exists(a));
+        WAIT_UNTIL(!name_exists(b), 10000);
         end_program(&p);
         check_told(&p, 2, a, c);
         free(a);
@@ -696,7 +738,7 @@ signal_group(const char *method, int signal)
         CHECK(kill(-p.pid, signal) == 0);
         CHECK_INT(wait_program(p.pid, 30000), -signal);
         check_told(&p, 2, a, b);
-        CHECK(!process_exists(child));
+        WAIT_UNTIL(!process_exists(child), 10000);
         CHECK(!name_exists(a) && !name_exists(b));
         free(a);
         free(b);
@@ -1042,8 +1084,7 @@ TEST(a_tracker_killed_while_it_removes)
         end_program(&p);
         free(last_words(&p));
         ASK_OK(&next, "create %s-next", a);
-        CHECK(!name_exists(a));
-        CHECK(!beacon_has_name(inode));
+        WAIT_UNTIL(!name_exists(a) && !beacon_has_name(inode), 10000);
         ASK_OK(&next, "unlink %s-next", a);
         end_program(&next);
         free(last_words(&next));
@@ -1063,7 +1104,7 @@ TEST(a_program_killed_while_it_clears_up)
         free(last_words(&next));
         free(text);
         ASK_OK(&last, "create %s", a);
-        CHECK(!name_exists(b));
+        WAIT_UNTIL(!name_exists(b), 10000);
         ASK_OK(&last, "unlink %s", a);
         end_program(&last);
         check_last_words(&last, "");

@@ -77,17 +77,21 @@ take_beacon(void)
 /*
  * The starter reaps the process it made, and that is this one; the tracker is its
  * child, so the host program never has a child that it did not ask for: neither its
- * wait() nor its count of children sees it.  The tracker's lock is the description's, which both
- * have, so when this process ends the tracker is there.  Returns in the child alone.
+ * wait() nor its count of children sees it.  The tracker's lock is the description's, which
+ * both have, so when this process ends the tracker is there.  The session comes
+ * first: from the moment that the starter goes on, no signal of a terminal or to the
+ * program's group reaches the tracker, SIGKILL and SIGSTOP included.
+ * Returns in the child alone.
  */
 static void
 leave_starter(void)
 {
-        pid_t pid = fork();
+        pid_t pid;
 
+        (void)setsid();
+        pid = fork();
         if (pid != 0)
                 _exit(pid > 0 ? 0 : MPROC__TRACKER_NO_FORK);
-        (void)setsid(); /* no signal of a terminal or to the program's group, SIGKILL and SIGSTOP included */
 }
 
 /* The spawning has closed what the program had open; this is what the executable has opened since, before its main().
