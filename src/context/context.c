@@ -6,7 +6,8 @@
  * Owns: the choice of the default context, under MPROC__LOCK_CONTEXT.
  *
  * A child's default is the method it was started by; that is looked up at the
- * first use, so nothing has to be set when it starts.
+ * first use, so nothing has to be set when it starts.  A forked child finds its
+ * parent's choice in its memory: a choice counts only in the process that made it.
  */
 #include "context/context.h"
 #include "core/error.h"
@@ -20,6 +21,7 @@
 
 static mproc_context contexts[METHODS];
 static mproc_context *chosen; /* the default; NULL: not fixed yet */
+static unsigned chosen_by;    /* mproc__self.generation of who chose it */
 
 static mproc_context *
 find(const char *method)
@@ -41,6 +43,20 @@ initial(void)
         return ctx ? ctx : find(mproc__start_methods[0]->name);
 }
 
+/* Called with MPROC__LOCK_CONTEXT held. */
+static mproc_context *
+chosen_locked(void)
+{
+        return chosen_by == mproc__self.generation ? chosen : NULL;
+}
+
+static mproc_context *
+choose_locked(mproc_context *ctx)
+{
+        chosen_by = mproc__self.generation;
+        return chosen = ctx;
+}
+
 static int
 unknown_method(const char *method)
 {
@@ -54,9 +70,8 @@ mproc__context_resolve(mproc_context *ctx)
         if (ctx)
                 return ctx;
         mproc__lock(MPROC__LOCK_CONTEXT);
-        if (!chosen)
-                chosen = initial();
-        ctx = chosen;
+        if (!(ctx = chosen_locked()))
+                ctx = choose_locked(initial());
         mproc__unlock(MPROC__LOCK_CONTEXT);
         return ctx;
 }
@@ -81,10 +96,10 @@ mproc_set_start_method(const char *method)
 
         mproc__lock(MPROC__LOCK_CONTEXT);
         ctx = method ? find(method) : NULL;
-        if (ctx && chosen)
+        if (ctx && chosen_locked())
                 standing = chosen->method->name;
         else if (ctx)
-                chosen = ctx;
+                (void)choose_locked(ctx);
         mproc__unlock(MPROC__LOCK_CONTEXT);
         if (!ctx)
                 return unknown_method(method);
@@ -105,7 +120,7 @@ mproc_force_start_method(const char *method)
         if (method)
                 ctx = find(method);
         if (ctx || !method)
-                chosen = ctx;
+                (void)choose_locked(ctx);
         mproc__unlock(MPROC__LOCK_CONTEXT);
         return ctx || !method ? 0 : unknown_method(method);
 }
@@ -113,15 +128,13 @@ mproc_force_start_method(const char *method)
 const char *
 mproc_get_start_method(int allow_none)
 {
-        const char *name = NULL;
+        mproc_context *ctx;
 
         mproc__lock(MPROC__LOCK_CONTEXT);
-        if (!chosen && !allow_none)
-                chosen = initial();
-        if (chosen)
-                name = chosen->method->name;
+        if (!(ctx = chosen_locked()) && !allow_none)
+                ctx = choose_locked(initial());
         mproc__unlock(MPROC__LOCK_CONTEXT);
-        return name;
+        return ctx ? ctx->method->name : NULL;
 }
 
 int

@@ -24,7 +24,10 @@ static _Atomic unsigned children;
 void
 mproc__self_become(const struct mproc__self *self)
 {
+        unsigned generation = mproc__self.generation + 1;
+
         mproc__self = *self;
+        mproc__self.generation = generation;
         atomic_store(&children, 0);
 }
 

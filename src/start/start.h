@@ -61,6 +61,7 @@ struct mproc__self {
         pid_t parent_pid;     /* 0 there */
         const char *parent_name;
         int channel;          /* to the parent; -1 there */
+        unsigned generation;  /* set by mproc__self_become; tells what was inherited by fork from what is one's own */
 };
 
 extern struct mproc__self mproc__self;
