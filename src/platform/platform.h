@@ -43,6 +43,7 @@ int mproc__plat_memfd(const char *name, int *ret_fd);    /* anonymous shared fil
 
 int mproc__plat_random(void *buffer, size_t len);
 int mproc__plat_thread_count(void);                      /* threads of this process; 1 if unknown */
+bool mproc__plat_single_threaded(void);                  /* surely; false when in doubt */
 uint64_t mproc__plat_process_start_time(pid_t pid);      /* ticks since boot; 0 if unknown */
 int mproc__plat_cpu_count(void);
 bool mproc__plat_under_valgrind(void);                   /* a debugger that knows less than the kernel */
@@ -75,6 +76,7 @@ int mproc__plat_fork(pid_t *ret_pid, int *ret_pidfd);
 int mproc__plat_fork_sibling(pid_t *ret_pid);
 
 int mproc__plat_pidfd_open(pid_t pid, int *ret_pidfd); /* -ENOSYS where there are none */
+bool mproc__plat_has_pidfds(void);
 int mproc__plat_pidfd_signal(int pidfd, int signal);
 
 enum mproc__wait_result {

@@ -179,6 +179,19 @@ describe_end_locked(struct mproc__child *child)
                                child->name, (long)child->pid, code);
 }
 
+/* A forked child's last word lies in memory. */
+static void
+read_board_locked(struct mproc__child *child)
+{
+        struct mproc__status s;
+        char text[MPROC__STATUS_TEXT_MAX];
+
+        if (mproc__board_read(child->board, &s, text))
+                note_status(child, &s, text);
+        mproc__board_give_back(child->board);
+        child->board = NULL;
+}
+
 static bool
 poll_locked(struct mproc__child *child)
 {
@@ -190,6 +203,7 @@ poll_locked(struct mproc__child *child)
                         return false;
                 case MPROC__WAIT_ENDED:
                         drain_locked(child);
+                        read_board_locked(child);
                         child->ended = true;
                         break;
                 case MPROC__WAIT_FOREIGN:
@@ -202,6 +216,7 @@ poll_locked(struct mproc__child *child)
                         drain_locked(child);
                 if (child->pidfd >= 0 ? !pidfd_says_dead(child) : child->channel >= 0 && !child->exit_seen)
                         return false;
+                read_board_locked(child);
                 learn_foreign_locked(child);
                 child->ended = true;
         }
@@ -348,6 +363,7 @@ mproc__child_add(struct mproc__child *child, const struct mproc__started *starte
         child->pid = started->pid;
         child->pidfd = started->pidfd;
         child->channel = started->channel;
+        child->board = started->board;
         child->ours = started->ours;
         child->announces = started->announces;
         if (started->has_early)
@@ -418,6 +434,7 @@ mproc__children_forked(void)
                 mproc__plat_close(&c->pidfd);
                 mproc__plat_close(&c->channel);
                 c->listed = false;
+                c->board = NULL;
                 c->prev = c->next = NULL;
                 mproc__child_unref(c);
         }

@@ -28,6 +28,7 @@ struct mproc__child {
         pthread_mutex_t mutex; /* what stands below */
         _Atomic bool ours;     /* until the system says it is not */
         int pidfd, channel;    /* -1 once closed */
+        struct mproc__board_slot *board; /* a forked child's messages, until it has ended */
         bool ended;
         bool running_seen; /* the child said that its target began */
         bool failed_seen;  /* the child said what went wrong */

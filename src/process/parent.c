@@ -5,9 +5,9 @@
  * Runs in: child.
  * Owns: a pidfd of the parent, opened on first need; under MPROC__LOCK_CHILDREN.
  *
- * That the parent is dead is seen from the channel, whose other end only it holds;
- * its pid could be another's by now.  A pidfd is opened first and the channel looked at
- * afterwards: if the channel is whole, the parent lived when the pidfd was opened.
+ * That the parent is dead is seen from the channel, whose other end only it holds, or
+ * in a forked child from getppid(); its pid could be another's by now.  A pidfd is opened
+ * first and that looked at afterwards: the parent lived when the pidfd was opened.
  */
 #include "process/process.h"
 #include "core/error.h"
@@ -16,15 +16,19 @@
 #include "start/start.h"
 
 #include <mproc/process.h>
+#include <unistd.h>
 
 static int pidfd = -1;
 
+/* Without a channel we are its child in the system's sense, until it dies. */
 static bool
 is_gone(void)
 {
         struct pollfd p = { .fd = mproc__self.channel, .events = 0 };
 
-        return mproc__self.channel < 0 || (mproc__plat_poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)));
+        if (mproc__self.channel < 0)
+                return getppid() != mproc__self.parent_pid;
+        return mproc__plat_poll(&p, 1, MPROC__AT_ONCE) > 0 && (p.revents & (POLLHUP | POLLERR));
 }
 
 int
@@ -32,7 +36,13 @@ mproc__parent_wait(int64_t deadline_ns)
 {
         struct pollfd p = { .fd = mproc__self.channel, .events = 0 }; /* the end is told without being asked for */
 
-        if (mproc__self.channel < 0 || mproc__plat_poll(&p, 1, deadline_ns) > 0)
+        if (is_gone())
+                return 0;
+        if (p.fd < 0) {
+                p.fd = mproc__parent_sentinel();
+                p.events = POLLIN;
+        }
+        if (p.fd < 0 || mproc__plat_poll(&p, 1, deadline_ns) > 0)
                 return 0;
         return mproc__fail(MPROC_ETIMEDOUT, "the parent %s (pid %ld) still runs", mproc__self.parent_name,
                            (long)mproc__self.parent_pid);

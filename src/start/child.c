@@ -36,7 +36,11 @@ tell_end(int exitcode, int error, const char *step, const char *text)
         struct mproc__status s = { .kind = MPROC__STATUS_ENDED, .pid = (int32_t)getpid(), .code = error,
                                    .exitcode = exitcode };
 
-        if (!atomic_exchange(&child.told, true))
+        if (atomic_exchange(&child.told, true))
+                return;
+        if (mproc__self.board)
+                mproc__board_tell(mproc__self.board, &s, step, text);
+        else
                 mproc__status_send(mproc__self.channel, &s, step, text, -1);
 }
 

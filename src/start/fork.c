@@ -25,8 +25,11 @@ static void
 warn_of_threads(void)
 {
         static _Atomic bool warned;
-        int threads = mproc__plat_thread_count();
+        int threads;
 
+        if (mproc__plat_single_threaded() || atomic_load(&warned))
+                return;
+        threads = mproc__plat_thread_count();
         if (threads > 1 && !atomic_exchange(&warned, true))
                 mproc__log(MPROC_LOG_WARNING,
                            "this process has %d threads: a child by fork may find locks (of malloc, stdio, other "
@@ -53,7 +56,8 @@ flush_standard_streams(void)
 }
 
 static void
-become_child(const struct mproc__launch *launch, pid_t parent, const char *parent_name, int channel)
+become_child(const struct mproc__launch *launch, pid_t parent, const char *parent_name, int channel,
+             struct mproc__board_slot *board)
 {
         struct mproc__self self = {
                 .name = launch->name, /* the parent's copies, as we inherit them, are never freed here */
@@ -63,12 +67,34 @@ become_child(const struct mproc__launch *launch, pid_t parent, const char *paren
                 .parent_pid = parent,
                 .parent_name = parent_name,
                 .channel = channel,
+                .board = board,
         };
 
         mproc__self_become(&self);
         if (!launch->keep_signals)
                 mproc__plat_reset_signals();
         mproc__child_run_forked(launch);
+}
+
+/*
+ * Memory is enough for what the child has to tell.  A channel is made only where the end
+ * of the one has to reach the other: a child that dies with its parent, or a parent that
+ * has no pidfds and takes the channel for the sentinel.
+ */
+static int
+prepare(const struct mproc__launch *launch, int fd[2], struct mproc__board_slot **ret_board)
+{
+        int r;
+
+        if (!(*ret_board = mproc__board_take()))
+                return mproc__fail(-ENOMEM, "no memory for what %s may have to tell", launch->name);
+        if ((launch->die_with_parent || !mproc__plat_has_pidfds()) &&
+            (r = mproc__plat_socketpair(SOCK_STREAM, fd)) < 0) {
+                mproc__board_give_back(*ret_board);
+                return mproc__fail_errno(-r, "making the channel of %s", launch->name);
+        }
+        mproc__stash_take();
+        return 0;
 }
 
 static int
@@ -80,9 +106,8 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
 
         warn_of_threads();
         mproc__child_watch_exit();
-        if ((r = mproc__plat_socketpair(SOCK_STREAM, fd)) < 0)
-                return mproc__fail_errno(-r, "making the channel of %s", launch->name);
-        mproc__stash_take();
+        if ((r = prepare(launch, fd, &ret->board)) < 0)
+                return r;
         flush_standard_streams();
         mproc__args_mark(launch->args, true);
         mproc__forking_for_start = true;
@@ -91,12 +116,14 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
         mproc__forking_for_start = false;
         if (r == 0 && pid == 0) {
                 mproc__plat_close(&fd[0]);
-                become_child(launch, self, mproc__self.name, fd[1]);
+                become_child(launch, self, mproc__self.name, fd[1], ret->board);
         }
         mproc__args_mark(launch->args, false);
         mproc__plat_close(&fd[1]);
         if (r < 0) {
                 mproc__plat_close(&fd[0]);
+                mproc__board_give_back(ret->board);
+                ret->board = NULL;
                 return mproc__fail_errno(-r, "starting %s by fork", launch->name);
         }
         ret->pid = pid;

@@ -42,6 +42,9 @@ in_child(void)
 {
         mproc__locks_child_after_fork();
         mproc__plat_close(&mproc__self.channel);
+        mproc__self.board = NULL;
+        mproc__self.parent_pid = 0;
+        mproc__board_forked();
         mproc__word_forked();
         mproc__program_forked();
         mproc__slot_forked();

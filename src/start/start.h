@@ -8,6 +8,7 @@
 #ifndef MPROC_START_H
 #define MPROC_START_H
 
+#include "start/board.h"
 #include "start/status.h"
 #include "wire/args.h"
 #include <stdbool.h>
@@ -29,7 +30,8 @@ struct mproc__launch {
 struct mproc__started {
         pid_t pid;
         int pidfd;   /* -1 where the system has none */
-        int channel; /* our end: the child's status messages; the child's life hangs on it if it wants to */
+        int channel; /* our end: the child's status messages; the child's life hangs on it if it wants to; or -1 */
+        struct mproc__board_slot *board; /* a forked child's messages; NULL: on the channel */
         bool ours;   /* a child in the system's sense: we can wait for it */
         bool announces; /* it sends MPROC__STATUS_RUNNING when its target begins */
         bool has_early; /* a message of the child that was read while its pid was awaited */
@@ -60,7 +62,8 @@ struct mproc__self {
         bool daemon;
         pid_t parent_pid;     /* 0 there */
         const char *parent_name;
-        int channel;          /* to the parent; -1 there */
+        int channel;          /* to the parent; -1 there, and in forked children that need none */
+        struct mproc__board_slot *board; /* a forked child's place for what it has to tell */
         unsigned generation;  /* set by mproc__self_become; tells what was inherited by fork from what is one's own */
 };
 

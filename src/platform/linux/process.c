@@ -65,6 +65,19 @@ mproc__plat_pidfd_open(pid_t pid, int *ret_pidfd)
         return 0;
 }
 
+bool
+mproc__plat_has_pidfds(void)
+{
+        static _Atomic int known; /* 1: yes, -1: no */
+        int fd = -1;
+
+        if (!known) {
+                known = mproc__plat_pidfd_open(getpid(), &fd) == 0 ? 1 : -1;
+                mproc__plat_close(&fd);
+        }
+        return known > 0;
+}
+
 int
 mproc__plat_pidfd_signal(int pidfd, int signal)
 {

@@ -18,6 +18,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#if defined(__has_include)
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define HAVE_SINGLE_THREADED
+#endif
+#endif
+
 int
 mproc__plat_memfd(const char *name, int *ret_fd)
 {
@@ -45,6 +52,16 @@ mproc__plat_random(void *buffer, size_t len)
                 len -= (size_t)n;
         }
         return 0;
+}
+
+bool
+mproc__plat_single_threaded(void)
+{
+#ifdef HAVE_SINGLE_THREADED
+        return __libc_single_threaded;
+#else
+        return false;
+#endif
 }
 
 /* The directory has a link for itself, one for its parent, and one for each thread. */
