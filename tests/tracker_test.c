@@ -291,6 +291,7 @@ serve(void)
                 if (arg)
                         *arg++ = 0;
                 if (strcmp(line, "end") == 0) {
+                        free(line);
                         puts("0");
                         return 0;
                 }
@@ -962,8 +963,10 @@ TEST(an_executable_that_is_no_tracker_is_an_error)
 
         ASK_OK(&p, "executable /bin/true");
         check_no_tracker(&p, MPROC_EPROGRAM, "instead of becoming the tracker");
-        ASK_OK(&p, "executable /nonexistent/program");
-        check_no_tracker(&p, MPROC_EPROGRAM, "exec");
+        if (!under_asan()) { /* which has to say something about a child that could not exec */
+                ASK_OK(&p, "executable /nonexistent/program");
+                check_no_tracker(&p, MPROC_EPROGRAM, "exec");
+        }
         ASK_OK(&p, "executable ");
         ASK_OK(&p, "create %s", a);
         ASK_OK(&p, "unlink %s", a);
@@ -974,8 +977,11 @@ TEST(an_executable_that_is_no_tracker_is_an_error)
 
 TEST(a_process_limit_is_an_error)
 {
-        struct program p = begin_program();
+        struct program p;
 
+        if (under_asan())
+                SKIP("the leak checker needs a process of its own at the end");
+        p = begin_program();
         if (geteuid() == 0)
                 ASK_OK(&p, "nobody");
         ASK_OK(&p, "no-more-processes");
