@@ -407,17 +407,24 @@ mproc__children_alive(struct mproc__child ***ret_list, size_t *ret_count)
         return 0;
 }
 
-void
-mproc__children_reap(void)
+bool
+mproc__children_any(void)
 {
-        struct mproc__child **alive;
-        size_t n;
         bool any;
 
         mproc__lock(MPROC__LOCK_CHILDREN);
         any = list.next != &list;
         mproc__unlock(MPROC__LOCK_CHILDREN);
-        if (!any || mproc__children_alive(&alive, &n) < 0)
+        return any;
+}
+
+void
+mproc__children_reap(void)
+{
+        struct mproc__child **alive;
+        size_t n;
+
+        if (!mproc__children_any() || mproc__children_alive(&alive, &n) < 0)
                 return;
         for (size_t i = 0; i < n; i++)
                 mproc__child_unref(alive[i]);

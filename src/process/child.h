@@ -71,6 +71,9 @@ void mproc__child_close(struct mproc__child *child);
 /* Look after all children once; those that have ended leave the list. */
 void mproc__children_reap(void);
 
+/* Are there any in the list? */
+bool mproc__children_any(void);
+
 /* References to those that run, in an array to be freed with each unref'd.  -ENOMEM with words. */
 int mproc__children_alive(struct mproc__child ***ret_list, size_t *ret_count);
 

@@ -40,7 +40,7 @@ finish(void)
         int64_t grace;
         size_t n;
 
-        if (atomic_load(&policy) == MPROC_EXIT_LEAVE || mproc__children_alive(&alive, &n) < 0)
+        if (atomic_load(&policy) == MPROC_EXIT_LEAVE || !mproc__children_any() || mproc__children_alive(&alive, &n) < 0)
                 return;
         for (size_t i = 0; i < n; i++)
                 if (alive[i]->daemon)

@@ -120,9 +120,5 @@ mproc__board_read(const struct mproc__board_slot *slot, struct mproc__status *re
 void
 mproc__board_forked(void)
 {
-        for (struct board *b = boards, *next; b; b = next) {
-                next = b->next;
-                free(b); /* the mapping stays: this process's own slot is in it */
-        }
-        boards = NULL;
+        boards = NULL; /* the mapping stays, for this process's own slot is in it; freeing the rest would touch memory */
 }
