@@ -26,6 +26,7 @@
 #include "core/point.h"
 #include "platform/futex.h"
 #include "platform/platform.h"
+#include "program/program.h"
 #include "program/slot.h"
 #include "shm/small.h"
 #include "wire/codec.h"
@@ -79,9 +80,15 @@ mproc_lock_create(mproc_context *ctx, mproc_lock **ret_lock)
 {
         struct mproc__small place;
         struct mproc_lock *lock;
-        int r;
+        int beacon, r;
 
         ctx = mproc__context_resolve(ctx);
+        /*
+         * Owners are told by slots in the program's beacon.  There has to be one before a child can
+         * inherit the lock, or parent and child would each make their own and not know each other.
+         */
+        if ((r = mproc__program_beacon(&beacon)) < 0)
+                return r;
         if ((r = mproc__small_create("lock", &place)) < 0)
                 return r;
         ((struct lock_shm *)mproc__small_at(&place))->magic = LOCK_MAGIC;
@@ -102,18 +109,21 @@ check(const struct mproc_lock *lock)
 }
 
 /*
- * `pending` is set all the while: should this thread die after it was woken, the system
- * finds the word free and wakes another one.
+ * A dead owner is looked for before the first sleep, too, and also by him who does not want
+ * to wait: his lock is as good as free.  `pending` is set all the while: should this thread die after it was woken,
+ * the system finds the word free and wakes another one.
  */
 static int
 wait_for(mproc__word *word, struct mproc__word_thread *self, uint32_t mine, int64_t deadline_ns)
 {
         unsigned spins = mproc__word_spin_limit();
         int64_t slice = SLICE_FIRST;
+        bool look_for_dead = true;
 
         for (;;) {
                 uint32_t v = atomic_load_explicit(word, memory_order_relaxed);
                 int64_t until;
+                int r;
 
                 if ((v & MPROC__WORD_OWNER) == 0) {
                         if (!atomic_compare_exchange_weak_explicit(word, &v, (v & MPROC__WORD_WAITERS) | mine,
@@ -127,9 +137,7 @@ wait_for(mproc__word *word, struct mproc__word_thread *self, uint32_t mine, int6
                         mproc__word_pause();
                         continue;
                 }
-                /* Also when nothing is to be waited for: a dead owner's lock is as good as free. */
-                if ((slice > SLICE_FIRST || deadline_ns == 0) &&
-                    mproc__slot_is_dead(v & ~OWNED & MPROC__WORD_OWNER)) {
+                if (look_for_dead && mproc__slot_is_dead(v & ~OWNED & MPROC__WORD_OWNER)) {
                         if (!atomic_compare_exchange_strong(word, &v, (v & MPROC__WORD_WAITERS) | mine))
                                 continue;
                         MPROC__TSAN_ACQUIRE(word);
@@ -147,7 +155,9 @@ wait_for(mproc__word *word, struct mproc__word_thread *self, uint32_t mine, int6
                 if (until > deadline_ns)
                         until = deadline_ns;
                 MPROC_POINT("lock.sleep");
-                if (mproc__word_wait(word, v, until) == -ETIMEDOUT && slice < SLICE_LAST)
+                r = mproc__word_wait(word, v, until);
+                look_for_dead = r == -ETIMEDOUT || r == -EINTR; /* not to be kept from it by signals */
+                if (r == -ETIMEDOUT)
                         slice = slice * 2 < SLICE_LAST ? slice * 2 : SLICE_LAST;
                 MPROC_POINT("lock.woken");
                 mproc__word_set_pending(self, word);

@@ -90,12 +90,11 @@ mproc__robust_lock_slow(struct mproc__robust *lock, struct mproc__word_thread *s
                 r = mproc__word_wait(&lock->word, v, until);
                 MPROC_POINT("robust.lock.woken");
                 mproc__word_set_pending(self, &lock->word);
-                if (r == -ETIMEDOUT) {
-                        if (until == deadline_ns)
-                                return give_up(self, MPROC_ETIMEDOUT);
-                        slices++;
+                if (r == -ETIMEDOUT && until == deadline_ns)
+                        return give_up(self, MPROC_ETIMEDOUT);
+                slices += r == -ETIMEDOUT;
+                if (r == -ETIMEDOUT || r == -EINTR) /* not to be kept from it by signals */
                         bury_owner(lock, v);
-                }
                 spins = r == 0 ? mproc__word_spin_limit() : 0;
         }
 }
