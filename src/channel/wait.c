@@ -19,10 +19,12 @@
 #include <mproc/process.h>
 #include <mproc/queue.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/socket.h>
 
 /* Waits for few items, which is most of them, need no memory. */
-#define FEW 8
+#define FEW                      8
+
+#define SOCKET_SENTINEL_SLICE_NS INT64_C(10000000)
 
 mproc_waitable
 mproc_wait_process(mproc_process *process)
@@ -93,16 +95,18 @@ hold_queue(const mproc_waitable *item, struct mproc__object **held)
         return r < 0 ? r : 0;
 }
 
+/* One that has ended may have no descriptor any more; ask_process() needs none. */
 static int
 hold_process(const mproc_waitable *item, struct pollfd *poll)
 {
-        int fd;
+        int exitcode;
 
         if (item->handle == NULL)
                 return mproc__fail(MPROC_EHANDLE, "a process is wanted, NULL was given");
-        fd = mproc_process_sentinel(handle_of(item));
-        poll->fd = fd;
-        return fd < 0 ? fd : 0;
+        poll->fd = mproc_process_sentinel(handle_of(item));
+        if (poll->fd >= 0 || mproc_process_exitcode(handle_of(item), &exitcode) == 0)
+                return 0;
+        return poll->fd;
 }
 
 static int
@@ -155,7 +159,31 @@ let_go(struct wait *w)
 
 /* --- the wait ------------------------------------------------------------------------------------- */
 
-/* Ask what has no say in poll: is it ready already?  A queue also tells how long a sleep may last. */
+/*
+ * A pidfd is readable when its process has ended, and never before.  Where there
+ * are none the sentinel is a socket, which may have other things to tell, and
+ * whose end a grandchild may hold back: then the process itself is asked, and
+ * again from time to time.
+ */
+static bool
+has_pidfd(const struct pollfd *poll)
+{
+        socklen_t len = sizeof(int);
+        int type;
+
+        return poll->fd >= 0 && getsockopt(poll->fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0;
+}
+
+static void
+ask_process(struct wait *w, size_t i, bool *ret_ready, int64_t *slice)
+{
+        if (has_pidfd(&w->polls[i]))
+                return;
+        *ret_ready = mproc_process_is_alive(handle_of(&w->items[i])) == 0;
+        *slice = SOCKET_SENTINEL_SLICE_NS;
+}
+
+/* Ask what has no say in poll: is it ready already?  Some also tell how long a sleep may last. */
 static int
 ask(struct wait *w, size_t i, bool *ret_ready, int64_t *slice_ns)
 {
@@ -167,6 +195,8 @@ ask(struct wait *w, size_t i, bool *ret_ready, int64_t *slice_ns)
                 r = mproc__connection_kept((struct mproc_connection *)w->held[i], ret_ready);
         else if (w->items[i].type == MPROC_ARG_QUEUE)
                 r = mproc__queue_wait_prepare((struct mproc_queue *)w->held[i], &w->polls[i].fd, ret_ready, &slice);
+        else if (w->items[i].type == MPROC_ARG_NONE)
+                ask_process(w, i, ret_ready, &slice);
         if (slice < *slice_ns)
                 *slice_ns = slice;
         if (r < 0)
@@ -212,6 +242,11 @@ look_at(struct wait *w, size_t i)
         }
         if (seen == 0 || item->type == MPROC_ARG_QUEUE)
                 return 0;
+        if (item->type == MPROC_ARG_NONE && !has_pidfd(&w->polls[i])) {
+                w->polls[i].fd =
+                        -1; /* it has told what it could; were it polled again, it might tell that for ever */
+                return 0;
+        }
         item->ready = item->type == MPROC_ARG_FD ? seen : 1;
         return 0;
 }
