@@ -86,6 +86,24 @@ leave_daemon(char *arg)
         return pid;
 }
 
+/* Not one of the program's: what is executed inherits nothing. */
+static int
+leave_stranger(char *arg)
+{
+        pid_t pid = fork();
+
+        (void)arg;
+        if (pid == 0) {
+                int null = open("/dev/null", O_RDWR);
+
+                dup2(null, STDOUT_FILENO);
+                dup2(null, STDERR_FILENO);
+                execlp("sleep", "sleep", "1000", (char *)NULL);
+                _exit(127);
+        }
+        return pid;
+}
+
 /* Processes that all find at the same moment that the tracker is gone. */
 static int
 create_in_many(char *name)
@@ -248,6 +266,7 @@ static const struct {
         { "child", start_child, true },
         { "start", start_and_join, false },
         { "daemon", leave_daemon, false },
+        { "stranger", leave_stranger, false },
         { "create-in-many", create_in_many, false },
         { "wait", wait_for_any, false },
         { "steal-statuses", begin_stealing, false },
@@ -799,6 +818,22 @@ TEST(a_process_in_another_session_keeps_the_names)
         ASK_OK(&other, "unlink %s-other", a);
         end_program(&other);
         check_last_words(&other, "");
+        free(a);
+}
+
+TEST(a_program_that_was_executed_does_not_keep_the_names)
+{
+        char *a = own_name("a");
+        struct program p = begin_program();
+        pid_t stranger;
+
+        ASK_OK(&p, "create %s", a);
+        stranger = (pid_t)ASK_NUMBER(&p, "stranger");
+        CHECK(stranger > 0);
+        end_program(&p);
+        check_told(&p, 1, a, NULL);
+        CHECK(process_exists(stranger));
+        kill_and_wait(stranger);
         free(a);
 }
 
