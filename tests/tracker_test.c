@@ -1112,6 +1112,36 @@ TEST(killed_inside_the_table_a_sibling_goes_on)
         free(b);
 }
 
+/* Its starter gone, the tracker is born all the same, finds the program over, and ends. */
+TEST(killed_while_the_tracker_starts)
+{
+        char *a = own_name("a");
+        struct program p = begin_program();
+
+        die_at(&p, "tracker.start.spawned", "create", a);
+        check_last_words(&p, "");
+        CHECK(!name_exists(a));
+        free(a);
+}
+
+TEST(killed_while_the_next_tracker_starts)
+{
+        char *a = own_name("a"), *b = own_name("b");
+        struct program p = begin_program();
+        pid_t child = (pid_t)ASK_NUMBER(&p, "child spawn %s", b);
+        long inode = ASK_NUMBER(&p, "beacon");
+        pid_t pid;
+
+        CHECK(child > 0);
+        kill_and_wait(tracker_of(&p));
+        die_at(&p, "tracker.start.spawned", "create", a);
+        WAIT_UNTIL(find_trackers(inode, &pid) == 1, 10000);
+        CHECK(kill(child, SIGKILL) == 0);
+        check_told(&p, 1, b, NULL);
+        free(a);
+        free(b);
+}
+
 TEST(killed_after_unlinking)
 {
         char *a = own_name("a");

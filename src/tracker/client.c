@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/locks.h"
 #include "core/log.h"
+#include "core/point.h"
 #include "platform/platform.h"
 #include "program/beacon.h"
 #include "program/executable.h"
@@ -84,6 +85,7 @@ spawn_tracker(int beacon, const char *path, const char *name)
         if (r < 0)
                 return mproc__fail(MPROC_EPROGRAM, "the tracker could not be started: %s: %s", spawn.reterr_step,
                                    mproc_strerror(r));
+        MPROC_POINT("tracker.start.spawned");
         r = await_tracker(beacon, pid, pidfd);
         mproc__plat_close(&pidfd);
         return r;
