@@ -27,13 +27,13 @@ return_argument(mproc_args *args)
         return mproc_args_count(args) ? (int)mproc_args_int(args, 0) : 0;
 }
 
-/* Until the other end of the pipe, argument 0, is closed. */
+/* Until it gets a byte on the pipe, argument 0.  An end of file may never come: a fork inherits the other end, too. */
 static inline int
-wait_for_close(mproc_args *args)
+wait_for_byte(mproc_args *args)
 {
         char byte;
 
-        while (read(mproc_args_fd(args, 0), &byte, 1) > 0)
+        while (read(mproc_args_fd(args, 0), &byte, 1) < 0 && errno == EINTR)
                 ;
         return 0;
 }
@@ -134,6 +134,15 @@ close_pipe(struct pipe_ends *ends)
         if (ends->out >= 0)
                 close(ends->out);
         ends->in = ends->out = -1;
+}
+
+/* So many processes that wait for a byte go on. */
+static inline void
+let_go(struct pipe_ends *ends, int count)
+{
+        for (int i = 0; i < count; i++)
+                write_all(ends->in, "x", 1);
+        close_pipe(ends);
 }
 
 /* One byte, sent when somebody has come so far. */
