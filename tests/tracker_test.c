@@ -247,6 +247,14 @@ tell_beacon(char *arg)
         return 1;
 }
 
+/* Without the ceremonies of exit(), which waits for children. */
+static int
+leave(char *arg)
+{
+        (void)arg;
+        _exit(0);
+}
+
 static int
 tell_words(char *arg)
 {
@@ -268,6 +276,7 @@ static const struct {
         { "daemon", leave_daemon, false },
         { "stranger", leave_stranger, false },
         { "create-in-many", create_in_many, false },
+        { "leave", leave, true },
         { "wait", wait_for_any, false },
         { "steal-statuses", begin_stealing, false },
         { "ignore-children", ignore_children, false },
@@ -1051,13 +1060,13 @@ TEST(a_program_without_mproc_init_is_told)
 
 /*
  * The program, told to die there, dies; a library without such points would obey
- * the next command, which is to end.  Its answers are not read: its tracker's
+ * the next command, which is to end at once.  Its answers are not read: its tracker's
  * words may stand in their place.
  */
 static void
-die_at(struct program *p, const char *point, const char *command, const char *name)
+die_at(struct program *p, const char *point, const char *command, const char *name, pid_t child)
 {
-        char *text = text_format("%s %s\nend\n", command, name);
+        char *text = text_format("%s %s\nleave\n", command, name);
         int exitcode;
 
         ASK_OK(p, "point %s=kill", point);
@@ -1065,6 +1074,8 @@ die_at(struct program *p, const char *point, const char *command, const char *na
         free(text);
         exitcode = wait_program(p->pid, 30000);
         if (exitcode == 0) {
+                if (child > 0)
+                        (void)kill(child, SIGKILL);
                 free(last_words(p));
                 SKIP("the library was built without points");
         }
@@ -1077,7 +1088,7 @@ TEST(killed_with_a_record_and_no_file)
         struct program p = begin_program();
 
         ASK_OK(&p, "start spawn"); /* the tracker was born before the plan was made */
-        die_at(&p, "names.publish.recorded", "create", a);
+        die_at(&p, "names.publish.recorded", "create", a, 0);
         check_last_words(&p, "");
         CHECK(!name_exists(a));
         free(a);
@@ -1089,7 +1100,7 @@ TEST(killed_with_a_record_and_a_file)
         struct program p = begin_program();
 
         ASK_OK(&p, "start spawn");
-        die_at(&p, "names.publish.linked", "create", a);
+        die_at(&p, "names.publish.linked", "create", a, 0);
         check_told(&p, 1, a, NULL);
         CHECK(!name_exists(a));
         free(a);
@@ -1103,7 +1114,7 @@ TEST(killed_inside_the_table_a_sibling_goes_on)
         pid_t child = (pid_t)ASK_NUMBER(&p, "child spawn %s", b);
 
         CHECK(child > 0);
-        die_at(&p, "names.publish.recorded", "create", a);
+        die_at(&p, "names.publish.recorded", "create", a, child);
         CHECK(process_exists(child));
         CHECK(name_exists(b) && !name_exists(a));
         CHECK(kill(child, SIGKILL) == 0);
@@ -1118,7 +1129,7 @@ TEST(killed_while_the_tracker_starts)
         char *a = own_name("a");
         struct program p = begin_program();
 
-        die_at(&p, "tracker.start.spawned", "create", a);
+        die_at(&p, "tracker.start.spawned", "create", a, 0);
         check_last_words(&p, "");
         CHECK(!name_exists(a));
         free(a);
@@ -1134,7 +1145,7 @@ TEST(killed_while_the_next_tracker_starts)
 
         CHECK(child > 0);
         kill_and_wait(tracker_of(&p));
-        die_at(&p, "tracker.start.spawned", "create", a);
+        die_at(&p, "tracker.start.spawned", "create", a, child);
         WAIT_UNTIL(find_trackers(inode, &pid) == 1, 10000);
         CHECK(kill(child, SIGKILL) == 0);
         check_told(&p, 1, b, NULL);
@@ -1148,7 +1159,7 @@ TEST(killed_after_unlinking)
         struct program p = begin_program();
 
         ASK_OK(&p, "create %s", a);
-        die_at(&p, "names.unlink.removed", "unlink", a);
+        die_at(&p, "names.unlink.removed", "unlink", a, 0);
         check_last_words(&p, "");
         CHECK(!name_exists(a));
         free(a);
