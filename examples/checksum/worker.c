@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -119,6 +120,7 @@ worker(mproc_args *args)
         size_t len;
         int r;
 
+        prctl(PR_SET_NAME, mproc_process_name(mproc_current_process()), 0, 0, 0); /* for top and ps */
         signal(SIGINT, SIG_IGN); /* Ctrl-C goes to all of us; the parent hears it and ends us in order */
         signal(SIGHUP, SIG_IGN);
         h.md = EVP_MD_CTX_new();
