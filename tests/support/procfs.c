@@ -118,7 +118,7 @@ procfs_descendants(pid_t ancestor, struct procfs_stat **ret_list)
 bool
 procfs_is_library_process(const struct procfs_stat *process)
 {
-        return strncmp(process->name, "mproc-", 6) == 0;
+        return strcmp(process->name, "mproc-tracker") == 0 || strcmp(process->name, "mproc-forksrv") == 0;
 }
 
 static void
