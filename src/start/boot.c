@@ -133,12 +133,14 @@ send_message(int channel, struct mproc__encoder *e, bool in_file)
 static int
 send_encoded(int channel, struct mproc__encoder *e, bool in_file)
 {
+        size_t len = e->len;
         int file = -1, r = 0;
 
         if (in_file) {
                 if ((r = write_file(e, &file)) < 0)
                         return r;
                 mproc__enc_fd(e, file);
+                e->len = len; /* it goes beside the message and is not spoken of in it */
                 r = e->error;
         }
         if (r == 0)
