@@ -6,8 +6,8 @@
  * the table); debug builds check it.  At fork() all of them are taken in order
  * by the forking thread and made new in the child, so that no child is born
  * with a lock that a thread of its parent held.  docs/locking.md tells what each
- * protects.  Locks inside objects rank below all of these (are taken last) and
- * are made new in a forked child by the object's type (core/object.h).
+ * protects.  Locks inside objects are taken before these, never while one of
+ * these is held, and are made new in a forked child by the object's type (core/object.h).
  */
 #ifndef MPROC_CORE_LOCKS_H
 #define MPROC_CORE_LOCKS_H

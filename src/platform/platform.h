@@ -55,6 +55,7 @@ struct mproc__plat_spawn {
         char *const *argv;
         int fd3;              /* becomes descriptor 3 of the child; all above 3 are closed */
         bool ignore_signals;  /* SIGINT, SIGTERM, SIGHUP and SIGQUIT are ignored from birth: a helper process */
+        bool stay_blocked;    /* all signals stay blocked until the new program says otherwise: a helper process */
         bool keep_signals;    /* mask and ignored signals stay as they are */
         const char *reterr_step; /* on failure: "clone", "exec", "executable" ... */
 };

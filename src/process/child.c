@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "core/locks.h"
 #include "core/log.h"
+#include "start/channel.h"
 #include "wire/fdpass.h"
 
 #include <errno.h>
@@ -105,7 +106,7 @@ drain_locked(struct mproc__child *child)
                                             MPROC__AT_ONCE);
 
                 if (n == 0)
-                        mproc__plat_close(&child->channel);
+                        mproc__channel_close(&child->channel);
                 if (n <= 0)
                         return;
                 child->partial_len += (size_t)n;
@@ -221,7 +222,7 @@ poll_locked(struct mproc__child *child)
                 child->ended = true;
         }
         describe_end_locked(child);
-        mproc__plat_close(&child->channel);
+        mproc__channel_close(&child->channel);
         return true;
 }
 
@@ -317,7 +318,7 @@ mproc__child_close(struct mproc__child *child)
 {
         (void)pthread_mutex_lock(&child->mutex);
         mproc__plat_close(&child->pidfd);
-        mproc__plat_close(&child->channel);
+        mproc__channel_close(&child->channel);
         (void)pthread_mutex_unlock(&child->mutex);
 }
 
@@ -335,7 +336,7 @@ mproc__child_unref(struct mproc__child *child)
         if (!child || atomic_fetch_sub_explicit(&child->refs, 1, memory_order_acq_rel) != 1)
                 return;
         mproc__plat_close(&child->pidfd);
-        mproc__plat_close(&child->channel);
+        mproc__channel_close(&child->channel);
         (void)pthread_mutex_destroy(&child->mutex);
         free(child->name);
         free(child);
@@ -439,7 +440,7 @@ mproc__children_forked(void)
                 next = c->next;
                 (void)pthread_mutex_init(&c->mutex, NULL);
                 mproc__plat_close(&c->pidfd);
-                mproc__plat_close(&c->channel);
+                c->channel = -1; /* start/channel.c has closed it */
                 c->listed = false;
                 c->board = NULL;
                 c->prev = c->next = NULL;

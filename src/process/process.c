@@ -54,15 +54,32 @@ check_ours(const mproc_process *p)
         return 0;
 }
 
+/*
+ * Take the mutex of one of this process's own children.  Whose it is is asked first:
+ * a forked child's copy of a handle may be locked for ever, by a thread of its parent.
+ */
+static int
+lock_ours(mproc_process *p)
+{
+        int r;
+
+        if (p->role != ROLE_CHILD || p->creator != getpid())
+                return check_ours(p);
+        (void)pthread_mutex_lock(&p->mutex);
+        if ((r = check_ours(p)) < 0)
+                (void)pthread_mutex_unlock(&p->mutex);
+        return r;
+}
+
 /* A started child; *ret borrowed from the handle. */
 static int
 get_child(mproc_process *p, struct mproc__child **ret)
 {
-        int r;
+        int r = lock_ours(p);
 
-        (void)pthread_mutex_lock(&p->mutex);
-        r = check_ours(p);
-        if (r == 0 && !p->child)
+        if (r < 0)
+                return r;
+        if (!p->child)
                 r = mproc__fail(MPROC_ENOTSTARTED, "%s has not been started: call mproc_process_start first", p->name);
         *ret = p->child;
         (void)pthread_mutex_unlock(&p->mutex);
@@ -154,8 +171,6 @@ start_locked(mproc_process *p)
         struct mproc__child *child;
         int r;
 
-        if ((r = check_ours(p)) < 0)
-                return r;
         if (p->child)
                 return mproc__fail(MPROC_ESTARTED, "%s cannot be started twice: create another process object", p->name);
         if ((method->carries && (r = mproc__args_check_portable(p->args, method->name)) < 0) ||
@@ -182,7 +197,8 @@ mproc_process_start(mproc_process *p)
         int r;
 
         mproc__children_reap();
-        (void)pthread_mutex_lock(&p->mutex);
+        if ((r = lock_ours(p)) < 0)
+                return r;
         r = start_locked(p);
         if (r == 0) {
                 done = p->args;
@@ -308,14 +324,16 @@ int
 mproc_process_set_name(mproc_process *p, const char *name)
 {
         char *copy;
+        int r;
 
         if (!name)
                 return mproc__fail(-EINVAL, "the name of a process must be a string, not NULL");
-        if (p->role != ROLE_CHILD)
-                return check_ours(p);
         if (!(copy = strdup(name)))
                 return mproc__fail(-ENOMEM, "no memory for the name of a process");
-        (void)pthread_mutex_lock(&p->mutex);
+        if ((r = lock_ours(p)) < 0) {
+                free(copy);
+                return r;
+        }
         free(p->name);
         p->name = copy;
         (void)pthread_mutex_unlock(&p->mutex);
@@ -331,13 +349,13 @@ mproc_process_daemon(mproc_process *p)
 int
 mproc_process_set_daemon(mproc_process *p, int daemon)
 {
-        int r;
+        int r = lock_ours(p);
 
-        (void)pthread_mutex_lock(&p->mutex);
-        r = check_ours(p);
-        if (r == 0 && p->child)
+        if (r < 0)
+                return r;
+        if (p->child)
                 r = mproc__fail(MPROC_ESTARTED, "%s has already started: daemon is set before the start", p->name);
-        else if (r == 0 && mproc__self.daemon && !daemon)
+        else if (mproc__self.daemon && !daemon)
                 r = mproc__fail(MPROC_EDAEMON, "%s is a daemon, and its children have to be daemons, too",
                                 mproc__self.name);
         if (r == 0) {
@@ -397,18 +415,17 @@ mproc_process_interrupt(mproc_process *p)
 int
 mproc_process_close(mproc_process *p)
 {
-        int r = 0;
+        int r;
 
-        if (p->role != ROLE_CHILD)
-                return check_ours(p);
-        (void)pthread_mutex_lock(&p->mutex);
-        if (!p->closed && (r = check_ours(p)) == 0) {
-                if (p->child && !mproc__child_poll(p->child))
-                        r = mproc__fail(MPROC_ERUNNING, "%s (pid %ld) cannot be closed while it is running: join or "
-                                                        "terminate it first", p->name, (long)p->pid);
-                else if (p->child)
-                        mproc__child_close(p->child);
-        }
+        if (p->role == ROLE_CHILD && p->creator == getpid() && p->closed)
+                return 0;
+        if ((r = lock_ours(p)) < 0)
+                return r;
+        if (p->child && !mproc__child_poll(p->child))
+                r = mproc__fail(MPROC_ERUNNING, "%s (pid %ld) cannot be closed while it is running: join or terminate it "
+                                                "first", p->name, (long)p->pid);
+        else if (p->child)
+                mproc__child_close(p->child);
         if (r == 0)
                 p->closed = true;
         (void)pthread_mutex_unlock(&p->mutex);

@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "platform/platform.h"
 #include "program/executable.h"
+#include "start/channel.h"
 #include "start/entry.h"
 #include "start/preload.h"
 #include "start/stash.h"
@@ -27,7 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -164,7 +164,7 @@ mproc__boot_prepare(const struct mproc__launch *launch, const char *method, int 
 
         if ((r = encode(launch, method, &e)) < 0)
                 goto out;
-        if ((r = mproc__plat_socketpair(SOCK_STREAM, fd)) < 0) {
+        if ((r = mproc__channel_make(fd)) < 0) {
                 mproc__fail_errno(-r, "making the channel of %s", launch->name);
                 goto out;
         }
@@ -176,8 +176,8 @@ mproc__boot_prepare(const struct mproc__launch *launch, const char *method, int 
         fd[0] = fd[1] = -1;
 out:
         mproc__encoder_fini(&e);
-        mproc__plat_close(&fd[0]);
-        mproc__plat_close(&fd[1]);
+        mproc__channel_close(&fd[0]);
+        mproc__channel_close(&fd[1]);
         return r;
 }
 

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "platform/platform.h"
+#include "start/channel.h"
 #include "start/child.h"
 #include "start/stash.h"
 
@@ -15,11 +16,11 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdio_ext.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 __thread bool mproc__forking_for_start;
 __thread bool mproc__forking_keeps_connections;
+__thread int mproc__forking_channel = -1;
 
 static void
 warn_of_threads(void)
@@ -89,7 +90,7 @@ prepare(const struct mproc__launch *launch, int fd[2], struct mproc__board_slot 
         if (!(*ret_board = mproc__board_take()))
                 return mproc__fail(-ENOMEM, "no memory for what %s may have to tell", launch->name);
         if ((launch->die_with_parent || !mproc__plat_has_pidfds()) &&
-            (r = mproc__plat_socketpair(SOCK_STREAM, fd)) < 0) {
+            (r = mproc__channel_make(fd)) < 0) {
                 mproc__board_give_back(*ret_board);
                 return mproc__fail_errno(-r, "making the channel of %s", launch->name);
         }
@@ -112,16 +113,15 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
         mproc__args_mark(launch->args, true);
         mproc__forking_for_start = true;
         mproc__forking_keeps_connections = launch->inherit_connections;
+        mproc__forking_channel = fd[1];
         r = mproc__plat_fork(&pid, &ret->pidfd); /* returns in two processes; start/forked.c has run in the child */
         mproc__forking_for_start = false;
-        if (r == 0 && pid == 0) {
-                mproc__plat_close(&fd[0]);
+        if (r == 0 && pid == 0) /* our end is closed already, with all others that are not the child's */
                 become_child(launch, self, mproc__self.name, fd[1], ret->board);
-        }
         mproc__args_mark(launch->args, false);
-        mproc__plat_close(&fd[1]);
+        mproc__channel_close(&fd[1]);
         if (r < 0) {
-                mproc__plat_close(&fd[0]);
+                mproc__channel_close(&fd[0]);
                 mproc__board_give_back(ret->board);
                 ret->board = NULL;
                 return mproc__fail_errno(-r, "starting %s by fork", launch->name);

@@ -12,6 +12,7 @@
 #include "platform/platform.h"
 #include "program/program.h"
 #include "program/slot.h"
+#include "start/channel.h"
 #include "start/forkserver.h"
 #include "start/stash.h"
 #include "start/start.h"
@@ -42,6 +43,7 @@ in_child(void)
 {
         mproc__locks_child_after_fork();
         mproc__plat_close(&mproc__self.channel);
+        mproc__channels_forked(mproc__forking_for_start ? mproc__forking_channel : -1);
         mproc__self.board = NULL;
         mproc__self.parent_pid = 0;
         mproc__board_forked();

@@ -16,11 +16,11 @@
 #include "start/forkserver.h"
 #include "core/error.h"
 #include "core/locks.h"
-#include "core/log.h"
 #include "platform/platform.h"
 #include "program/executable.h"
 #include "program/program.h"
 #include "start/boot.h"
+#include "start/channel.h"
 #include "start/preload.h"
 #include "start/stash.h"
 #include "tracker/tracker.h"
@@ -66,10 +66,8 @@ look_locked(void)
                 server.asked_stash = true;
                 server.socket = mproc__stash_server();
         }
-        if (server.socket >= 0 && is_dead_locked()) {
-                mproc__log(MPROC_LOG_INFO, "the fork server has died");
+        if (server.socket >= 0 && is_dead_locked())
                 forget_locked();
-        }
 }
 
 bool
@@ -85,9 +83,17 @@ mproc__forkserver_is_running(void)
 }
 
 int
-mproc__forkserver_socket(void)
+mproc__forkserver_socket(int *ret_fd)
 {
-        return server.socket >= 0 || server.asked_stash ? server.socket : mproc__stash_server();
+        int r = 0;
+
+        *ret_fd = -1;
+        mproc__lock(MPROC__LOCK_START);
+        look_locked();
+        if (server.socket >= 0 && (r = mproc__plat_dup(server.socket, ret_fd)) < 0)
+                mproc__fail_errno(-r, "duplicating the fork server's socket");
+        mproc__unlock(MPROC__LOCK_START);
+        return r;
 }
 
 void
@@ -102,7 +108,7 @@ execute_server(int requests)
 {
         char argument[] = MPROC__ARG_FORKSERVER, *path;
         const char *own_name;
-        struct mproc__plat_spawn spawn = { .fd3 = requests };
+        struct mproc__plat_spawn spawn = { .fd3 = requests, .stay_blocked = true };
         int r = mproc__executable_acquire(&path, &own_name);
 
         if (r < 0)
@@ -174,12 +180,12 @@ request_locked(const struct mproc__launch *launch, int beacon, int *ret_channel,
         if ((r = mproc__boot_prepare(launch, "forkserver", beacon, server.socket, ret_channel, &childs)) < 0)
                 return r;
         r = mproc__send_fds(server.socket, &iov, 1, &childs, 1, MPROC__NEVER, NULL);
-        mproc__plat_close(&childs);
+        mproc__channel_close(&childs);
         *ret_pidfd = -1;
         if (r == 0 && server.pidfd >= 0)
                 (void)mproc__plat_dup(server.pidfd, ret_pidfd);
         if (r < 0) {
-                mproc__plat_close(ret_channel);
+                mproc__channel_close(ret_channel);
                 if (r == -EPIPE || r == -ECONNRESET)
                         return 1; /* it has just died */
                 mproc__fail(r, "asking the fork server: %s", mproc_strerror(r));
@@ -259,7 +265,7 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
                         ret->announces = true;
                         return 0;
                 }
-                mproc__plat_close(&channel);
+                mproc__channel_close(&channel);
                 if (r < 0)
                         return r;
         }

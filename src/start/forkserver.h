@@ -8,8 +8,8 @@
 /* Does this process know a fork server that lives? */
 bool mproc__forkserver_is_running(void);
 
-/* The socket to the program's fork server if this process knows one, for its children; or -1. */
-int mproc__forkserver_socket(void);
+/* A duplicate of the socket to the program's fork server, for a child; -1 if this process knows none.  With words. */
+int mproc__forkserver_socket(int *ret_fd);
 
 /* In a forked child: the server is not its child. */
 void mproc__forkserver_forked(void);

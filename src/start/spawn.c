@@ -9,6 +9,7 @@
 #include "program/executable.h"
 #include "program/program.h"
 #include "start/boot.h"
+#include "start/channel.h"
 #include "start/forkserver.h"
 #include "tracker/tracker.h"
 
@@ -42,11 +43,15 @@ execute(const struct mproc__launch *launch, int channel, struct mproc__started *
 static int
 start(const struct mproc__launch *launch, struct mproc__started *ret)
 {
-        int beacon, ours = -1, childs = -1;
+        int beacon, server = -1, ours = -1, childs = -1;
         int r;
 
         if ((r = mproc__tracker_ensure()) < 0 || (r = mproc__program_beacon(&beacon)) < 0 ||
-            (r = mproc__boot_prepare(launch, "spawn", beacon, mproc__forkserver_socket(), &ours, &childs)) < 0)
+            (r = mproc__forkserver_socket(&server)) < 0)
+                return r;
+        r = mproc__boot_prepare(launch, "spawn", beacon, server, &ours, &childs);
+        mproc__plat_close(&server);
+        if (r < 0)
                 return r;
         if ((r = execute(launch, childs, ret)) == 0) {
                 ret->channel = ours;
@@ -54,8 +59,8 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
                 ret->announces = true;
                 ours = -1;
         }
-        mproc__plat_close(&childs);
-        mproc__plat_close(&ours);
+        mproc__channel_close(&childs);
+        mproc__channel_close(&ours);
         return r;
 }
 

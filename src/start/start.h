@@ -87,5 +87,6 @@ extern struct mproc__start_hooks mproc__start_hooks;
 /* True in the thread that is forking for a start, so that raw forks of the program are told apart. */
 extern __thread bool mproc__forking_for_start;
 extern __thread bool mproc__forking_keeps_connections;
+extern __thread int mproc__forking_channel; /* the child's own end, or -1 */
 
 #endif

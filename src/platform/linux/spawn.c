@@ -33,6 +33,26 @@ extern char **environ;
 
 #define CHILD_STACK_BYTES 65536
 
+/*
+ * The sanitizers take a child that borrows our memory for one that has its own.
+ * ThreadSanitizer's clone() switches itself off "in the child", which is the parent's
+ * thread here: so glibc's is called by its other name.  AddressSanitizer would go on
+ * to hold the frames, which the exec left without returning, against whoever has that memory next.
+ */
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if (defined __SANITIZE_THREAD__ || __has_feature(thread_sanitizer)) && defined __GLIBC__
+extern int __clone(int (*)(void *), void *, int, void *, ...);
+#define clone __clone
+#endif
+#if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer)
+void __asan_unpoison_memory_region(void const volatile *, size_t);
+#define FORGET_FRAMES(stack) __asan_unpoison_memory_region(stack, CHILD_STACK_BYTES)
+#else
+#define FORGET_FRAMES(stack) ((void)0)
+#endif
+
 /* What parent and child share while the parent waits for the exec. */
 struct shared {
         const struct mproc__plat_spawn *spawn;
@@ -102,9 +122,8 @@ ignore_in_child(void)
 
 /*
  * The child, in the parent's memory, the parent's thread asleep.  All signals are
- * blocked, and stay so through the exec unless the caller keeps his: a caught signal
- * must not run its handler here, and exec itself puts caught ones back to default.
- * mproc_init empties the mask in the new program.
+ * blocked, since a caught one must not run its handler here, until the caught ones are
+ * back at their default.
  */
 static int
 exec_in_child(void *arg)
@@ -122,6 +141,8 @@ exec_in_child(void *arg)
         close_above_in_child(3);
         if (s->spawn->ignore_signals)
                 ignore_in_child();
+        else if (!s->spawn->stay_blocked)
+                mproc__plat_reset_signals();
         if (s->spawn->keep_signals)
                 (void)sigprocmask(SIG_SETMASK, &s->mask, NULL);
         s->step = "exec";
@@ -182,6 +203,7 @@ mproc__plat_spawn(struct mproc__plat_spawn *spawn, pid_t *ret_pid, int *ret_pidf
         }
         err = pid < 0 ? errno : s.error;
         (void)pthread_sigmask(SIG_SETMASK, &s.mask, NULL);
+        FORGET_FRAMES(stack);
         (void)munmap(stack, CHILD_STACK_BYTES);
         if (err) {
                 spawn->reterr_step = s.step;

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * start/channel.c - see channel.h.
+ *
+ * Runs in: parent, forked child.
+ * Owns: the list of open ends, under MPROC__LOCK_STASH, which a fork takes, too.
+ */
+#include "start/channel.h"
+#include "core/locks.h"
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+static int *ends;
+static size_t count, capacity;
+
+static int
+reserve_locked(void)
+{
+        size_t wanted = capacity ? capacity * 2 : 16;
+        int *more;
+
+        if (count + 2 <= capacity)
+                return 0;
+        if (!(more = realloc(ends, wanted * sizeof *more)))
+                return -ENOMEM;
+        ends = more;
+        capacity = wanted;
+        return 0;
+}
+
+int
+mproc__channel_make(int ret_fd[2])
+{
+        int r;
+
+        mproc__lock(MPROC__LOCK_STASH);
+        r = reserve_locked();
+        if (r == 0 && (r = mproc__plat_socketpair(SOCK_STREAM, ret_fd)) == 0) {
+                ends[count++] = ret_fd[0];
+                ends[count++] = ret_fd[1];
+        }
+        mproc__unlock(MPROC__LOCK_STASH);
+        return r;
+}
+
+void
+mproc__channel_close(int *fd)
+{
+        if (*fd < 0)
+                return;
+        mproc__lock(MPROC__LOCK_STASH);
+        for (size_t i = count; i > 0; i--) { /* the newest is the likeliest */
+                if (ends[i - 1] != *fd)
+                        continue;
+                ends[i - 1] = ends[--count];
+                break;
+        }
+        mproc__plat_close(fd);
+        if (count == 0) {
+                free(ends);
+                ends = NULL;
+                capacity = 0;
+        }
+        mproc__unlock(MPROC__LOCK_STASH);
+}
+
+void
+mproc__channels_forked(int own)
+{
+        for (size_t i = 0; i < count; i++)
+                if (ends[i] != own)
+                        mproc__plat_close(&ends[i]);
+        ends = NULL; /* not freed: that would touch memory which the parent shares */
+        count = capacity = 0;
+}

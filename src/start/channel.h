@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * start/channel.h - the sockets between parents and children.
+ *
+ * The parent's end of a channel tells the child whether its parent lives.  A sibling
+ * that was forked at the wrong moment, even by the program itself, would hold a copy
+ * and hide the parent's death.  So a channel is made and noted in one step, in
+ * which nobody can fork, and every forked child closes what is noted.
+ */
+#ifndef MPROC_START_CHANNEL_H
+#define MPROC_START_CHANNEL_H
+
+/* A connected pair.  -EMFILE, -ENFILE, -ENOMEM; sets no words. */
+int mproc__channel_make(int ret_fd[2]);
+
+/* Close one end, if it is open, and set it to -1. */
+void mproc__channel_close(int *fd);
+
+/* In a forked child: close all but its own end (-1: it has none). */
+void mproc__channels_forked(int own);
+
+#endif
