@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 #define RUN_MS            120000
-#define BIG_BYTES         ((off_t)256 << 20)
 #define ATTEMPTS          10
 
 #define ARGV(...)         PROGRAM_ARGV(program(), __VA_ARGS__)
@@ -64,12 +63,15 @@ make_file(const char *path, size_t len, unsigned seed)
         CHECK(fclose(file) == 0);
 }
 
+/* "zbig", and the line that it is to give, which stands behind all others. */
 static void
-make_big_file(const char *path)
+make_big_file(void)
 {
-        make_file(path, 0, 0);
-        CHECK(truncate(path, BIG_BYTES) == 0);
+        make_file("zbig", 0, 0);
+        CHECK(truncate("zbig", (off_t)256 << 20) == 0);
 }
+
+#define BIG_LINE "a6d72ac7690f53be6ae46ba88506bd97302a093f7108472bd9efc3cefda06484  zbig\n"
 
 /* "tree": names and kinds of files that a program could stumble over. */
 static void
@@ -118,6 +120,16 @@ reference(const char *dir)
 
         CHECK_INT(status, 0);
         return text;
+}
+
+/* What the arguments "tree" and "zbig" are to give. */
+static char *
+reference_and_big(void)
+{
+        char *tree = reference("tree"), *all = text_format("%s" BIG_LINE, tree);
+
+        free(tree);
+        return all;
 }
 
 /* The same without the lines that hold this text. */
@@ -398,36 +410,52 @@ TEST(an_unreadable_file_is_told_and_the_others_are_done)
 START_METHOD_TEST(files_that_vanish_or_change_after_they_were_found, .limit_s = 120)
 {
         enter_temp_dir();
+        make_big_file();
         make_dir("d");
-        for (int attempt = 0;; attempt++) {
+        for (int attempt = 0, met = 0; !met; attempt++) {
                 struct run run;
-                char *wanted;
 
                 CHECK_MSG(attempt < ATTEMPTS, "the worker was never met");
-                make_big_file("d/big");
                 make_file("d/gone", 1000, 1);
                 make_file("d/fifo", 1000, 1);
-                run = begin(ARGV("-m", method, "-w", "1", "d"));
-                if (meet_worker_with(run.pid, "big", 0) == 0) {
-                        end(&run);
-                        forget(&run);
-                        continue;
-                }
+                run = begin(ARGV("-m", method, "-w", "1", "d", "zbig"));
+                meet_worker_with(run.pid, "zbig", 0);
                 CHECK(unlink("d/gone") == 0 && unlink("d/fifo") == 0 && mkfifo("d/fifo", 0666) == 0);
                 end(&run);
-                wanted = reference("d");
-                if (run.status != 0) { /* it was not at its last bytes when we met it */
-                        check_run(&run, 1, wanted);
+                if ((met = run.status == 1 && strcmp(run.out, BIG_LINE) == 0)) {
                         CHECK_CONTAINS(run.err, "d/gone: No such file or directory\n");
                         CHECK_CONTAINS(run.err, "d/fifo: Stale file handle\n");
-                        attempt = ATTEMPTS;
                 }
                 CHECK(unlink("d/fifo") == 0);
-                free(wanted);
                 forget(&run);
-                if (attempt == ATTEMPTS)
-                        return;
         }
+}
+
+TEST(a_file_with_a_lease_is_waited_for)
+{
+        struct timespec limit = { .tv_sec = RUN_MS / 1000 };
+        struct run run;
+        char *wanted;
+        sigset_t wish;
+        int fd;
+
+        enter_temp_dir();
+        make_file("leased", 1000, 1);
+        wanted = reference("leased");
+        sigemptyset(&wish); /* that somebody wishes to open it */
+        sigaddset(&wish, SIGIO);
+        sigprocmask(SIG_BLOCK, &wish, NULL);
+        fd = open("leased", O_RDWR | O_CLOEXEC);
+        if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0)
+                SKIP("no leases on this file system: %s", strerror(errno));
+        run = begin(ARGV("leased"));
+        CHECK_INT(sigtimedwait(&wish, NULL, &limit), SIGIO);
+        CHECK_INT(fcntl(fd, F_SETLEASE, F_UNLCK), 0);
+        close(fd);
+        end(&run);
+        check_run(&run, 0, wanted);
+        forget(&run);
+        free(wanted);
 }
 
 /* --- workers that die ------------------------------------------------------------------------------ */
@@ -438,11 +466,11 @@ START_METHOD_TEST(a_killed_worker_loses_nothing, .limit_s = 120)
 
         enter_temp_dir();
         make_tree();
-        make_big_file("tree/big");
-        wanted = reference("tree");
+        make_big_file();
+        wanted = reference_and_big();
         for (int attempt = 0, met = 0; !met; attempt++) {
-                struct run run = begin(ARGV("-m", method, "-w", "2", "tree"));
-                pid_t worker = meet_worker_with(run.pid, "big", 0);
+                struct run run = begin(ARGV("-m", method, "-w", "2", "tree", "zbig"));
+                pid_t worker = meet_worker_with(run.pid, "zbig", 0);
 
                 CHECK_MSG(attempt < ATTEMPTS, "the worker was never met");
                 if (worker != 0)
@@ -450,8 +478,7 @@ START_METHOD_TEST(a_killed_worker_loses_nothing, .limit_s = 120)
                 end(&run);
                 check_run(&run, 0, wanted);
                 if ((met = *run.err != '\0')) {
-                        CHECK_CONTAINS(run.err,
-                                       "ended by signal 9 (Killed); another worker hashes again: tree/big\n");
+                        CHECK_CONTAINS(run.err, "ended by signal 9 (Killed); another worker hashes again: zbig\n");
                         CHECK(strchr(run.err, '\n')[1] == '\0');
                 }
                 forget(&run);
@@ -465,22 +492,22 @@ START_METHOD_TEST(a_file_that_ends_three_workers_is_given_up, .limit_s = 120)
 
         enter_temp_dir();
         make_tree();
-        make_big_file("tree/big");
-        all = reference("tree");
-        wanted = without(all, "  tree/big");
+        make_big_file();
+        all = reference_and_big();
+        wanted = reference("tree");
         for (int attempt = 0, met = 0; !met; attempt++) {
-                struct run run = begin(ARGV("-m", method, "-w", "2", "-q", "tree"));
+                struct run run = begin(ARGV("-m", method, "-w", "2", "-q", "tree", "zbig"));
                 pid_t worker = 0;
 
                 CHECK_MSG(attempt < ATTEMPTS, "the worker was never met");
                 for (int i = 0; i < 3; i++)
-                        if ((worker = meet_worker_with(run.pid, "big", worker)) != 0)
+                        if ((worker = meet_worker_with(run.pid, "zbig", worker)) != 0)
                                 kill(worker, SIGKILL);
                 end(&run);
                 met = run.status == 1;
                 check_run(&run, met, met ? wanted : all);
                 CHECK_STR(run.err, !met ? ""
-                                        : "mproc-checksum: tree/big: given up: 3 workers died over it "
+                                        : "mproc-checksum: zbig: given up: 3 workers died over it "
                                           "(the last one: ended by signal 9 (Killed))\n");
                 forget(&run);
         }
@@ -521,10 +548,10 @@ START_METHOD_TEST(workers_killed_at_random_lose_nothing, .limit_s = 240)
 
         enter_temp_dir();
         make_tree();
-        make_big_file("tree/big");
-        wanted = reference("tree");
+        make_big_file();
+        wanted = reference_and_big();
         for (int attempt = 0; killed < 15; attempt++) {
-                struct run run = begin(ARGV("-m", method, "-w", "3", "-t", "1000", "tree"));
+                struct run run = begin(ARGV("-m", method, "-w", "3", "-t", "1000", "tree", "zbig"));
 
                 CHECK_MSG(attempt < ATTEMPTS, "only %d workers were met", killed);
                 for (int i = 0; i < 30 && !has_ended(run.pid); i++) {
@@ -543,13 +570,12 @@ START_METHOD_TEST(workers_killed_at_random_lose_nothing, .limit_s = 240)
 START_METHOD_TEST(ctrl_c_ends_all_of_them, .limit_s = 120)
 {
         enter_temp_dir();
-        make_dir("d");
-        make_big_file("d/big");
+        make_big_file();
         for (int attempt = 0, met = 0; !met; attempt++) {
-                struct run run = begin(ARGV("-m", method, "d"));
+                struct run run = begin(ARGV("-m", method, "zbig"));
 
                 CHECK_MSG(attempt < ATTEMPTS, "the worker was never met");
-                if (meet_worker_with(run.pid, "big", 0) != 0)
+                if (meet_worker_with(run.pid, "zbig", 0) != 0)
                         kill(-run.pid, SIGINT); /* the terminal sends it to the whole group */
                 end(&run);
                 if ((met = run.status == -SIGINT)) {
@@ -564,11 +590,10 @@ START_METHOD_TEST(ctrl_c_ends_all_of_them, .limit_s = 120)
 START_METHOD_TEST(workers_end_with_a_parent_that_was_killed, .limit_s = 120)
 {
         enter_temp_dir();
-        make_dir("d");
-        make_big_file("d/big");
+        make_big_file();
         for (int attempt = 0, met = 0; !met; attempt++) {
-                struct run run = begin(ARGV("-m", method, "d"));
-                pid_t worker = meet_worker_with(run.pid, "big", 0);
+                struct run run = begin(ARGV("-m", method, "zbig"));
+                pid_t worker = meet_worker_with(run.pid, "zbig", 0);
 
                 CHECK_MSG(attempt < ATTEMPTS, "the worker was never met");
                 kill(run.pid, SIGKILL);
@@ -609,7 +634,7 @@ run_on_terminal(char *const argv[], bool kill_one, int *ret_status)
         close(slave);
         close(null);
         if (kill_one) {
-                pid_t worker = meet_worker_with(pid, "big", 0);
+                pid_t worker = meet_worker_with(pid, "zbig", 0);
 
                 if (worker != 0)
                         kill(worker, SIGKILL);
@@ -631,10 +656,10 @@ TEST(a_bar_on_a_terminal, .limit_s = 120)
 {
         enter_temp_dir();
         make_tree();
-        make_big_file("tree/big");
+        make_big_file();
         for (int attempt = 0, met = 0; !met; attempt++) {
                 int status;
-                char *text = run_on_terminal(ARGV("tree"), true, &status), *summary, *last_clear = NULL;
+                char *text = run_on_terminal(ARGV("tree", "zbig"), true, &status), *summary, *last_clear = NULL;
 
                 CHECK_MSG(attempt < ATTEMPTS, "the worker was never met");
                 CHECK_INT(status, 0);
@@ -646,7 +671,7 @@ TEST(a_bar_on_a_terminal, .limit_s = 120)
                 for (char *p = text; (p = strstr(p, "\r\033[K")); p++)
                         last_clear = p;
                 CHECK_MSG(last_clear && !strchr(last_clear + 2, '\033'), "the bar was not cleared: %s", text);
-                if ((met = strstr(text, "hashes again: tree/big") != NULL)) {
+                if ((met = strstr(text, "hashes again: zbig") != NULL)) {
                         CHECK_CONTAINS(text, "1 worker killed and replaced");
                         CHECK_CONTAINS(summary, "; 1 killed and replaced\r\n");
                 }

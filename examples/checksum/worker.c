@@ -41,9 +41,11 @@ report(struct hasher *h, const struct result *result)
 static int
 open_file(const char *path)
 {
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY, fd = open(path, flags | O_NONBLOCK);
         struct stat st;
 
+        if (fd < 0 && errno == EWOULDBLOCK) /* a regular file with a lease on it: its holder is asked to finish */
+                fd = open(path, flags);
         if (fd < 0)
                 return -errno;
         if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
