@@ -40,8 +40,8 @@ typedef struct mproc_process_opts {
  * owns *ret_process and ends it with mproc_process_free.
  * MPROC_EDAEMON: a non-daemonic child asked for in a daemon (a daemon's children
  * are daemons).  MPROC_EHANDLE: an argument is not a live handle of its type.
- * MPROC_EMOVED, MPROC_ECLOSED: an argument that was given away or closed.
- * -EBADF, -EMFILE: an fd argument.  -EINVAL: no target.  -ENOMEM.
+ * MPROC_EMOVED, MPROC_ECLOSED: an argument that was given away or closed; -EBUSY:
+ * a connection that is in the middle of a message.  -EBADF, -EMFILE: an fd argument.  -EINVAL: no target.  -ENOMEM.
  * Does not block.  MT-Safe.  Origin: multiprocessing.Process.
  */
 MPROC_API int mproc_process_create(mproc_context *ctx, mproc_main_fn *target, mproc_arglist args,
@@ -116,7 +116,7 @@ MPROC_API const char *mproc_process_error(mproc_process *process);
 /* Its process id, 0 before the start.  Does not tell whether it lives.  MT-Safe.  Origin: Process.pid. */
 MPROC_API pid_t mproc_process_pid(mproc_process *process);
 
-/* Its name; belongs to the object.  Origin: Process.name. */
+/* Its name; belongs to the object, until set_name replaces it.  Origin: Process.name. */
 MPROC_API const char *mproc_process_name(mproc_process *process);
 
 /* Rename it: seen by the child if done before the start.  -ENOMEM, -EINVAL (NULL).  MT-Safe. */
@@ -147,7 +147,7 @@ MPROC_API int mproc_process_kill(mproc_process *process);
 MPROC_API int mproc_process_interrupt(mproc_process *process);
 
 /*
- * Give back its descriptors; afterwards only name, daemon and free work.
+ * Give back its descriptors; afterwards only name, pid, daemon and free work.
  * MPROC_ERUNNING: join or terminate it first.  A second close is fine.
  * MT-Safe.  Origin: Process.close.
  */

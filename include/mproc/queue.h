@@ -19,7 +19,7 @@ extern "C" {
 
 /*
  * A new queue, empty.  maxsize: how many messages it holds before put waits;
- * 0 means no limit but memory.  The caller owns *ret_queue.
+ * 0 means no limit but memory (and 2^30 - 1 messages).  The caller owns *ret_queue.
  * -EINVAL: maxsize too large; -EMFILE, -ENOMEM, -ENOSPC.  MT-Safe.
  * Origin: multiprocessing.Queue(maxsize).
  */
@@ -29,7 +29,8 @@ MPROC_API int mproc_queue_create(mproc_context *ctx, size_t maxsize, mproc_queue
  * Put a copy of a message of len_bytes (0 is a message too).  Waits for room at
  * most timeout_ms.  MPROC_EFULL: none came.  MPROC_ECLOSED: closed for this
  * process.  -ENOMEM, -ENOSPC: no memory for it; -EMSGSIZE; MPROC_ECORRUPT.
- * EINTR is invisible.  MT-Safe.  Origin: Queue.put.
+ * MPROC_EDEADLK: called from a signal handler that interrupted another call on it;
+ * MPROC_EHANDLE: queue is NULL.  EINTR is invisible.  MT-Safe.  Origin: Queue.put.
  */
 MPROC_API int mproc_queue_put(mproc_queue *queue, const void *data, size_t len_bytes, int64_t timeout_ms);
 
@@ -37,7 +38,7 @@ MPROC_API int mproc_queue_put(mproc_queue *queue, const void *data, size_t len_b
  * Take the oldest message into a buffer of capacity bytes; *ret_len_bytes (may
  * be NULL) is its length.  Waits for one at most timeout_ms.  MPROC_EEMPTY: none
  * came.  MPROC_ETOOSMALL: it is longer, *ret_len_bytes is set, the message
- * stays in place.  MPROC_ECLOSED, MPROC_ECORRUPT.  EINTR is invisible.  MT-Safe.
+ * stays in place.  MPROC_ECLOSED, MPROC_ECORRUPT, MPROC_EDEADLK, MPROC_EHANDLE as put.  EINTR is invisible.  MT-Safe.
  * Origin: Queue.get.
  */
 MPROC_API int mproc_queue_get(mproc_queue *queue, void *buffer, size_t capacity, size_t *ret_len_bytes,

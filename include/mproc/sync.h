@@ -23,7 +23,9 @@ MPROC_API int mproc_lock_create(mproc_context *ctx, mproc_lock **ret_lock);
  * Acquire it, waiting at most timeout_ms.  0: held.  MPROC_OWNER_DIED (positive):
  * held, and its last owner's process died holding it, so what it guards may need
  * repair.  MPROC_ETIMEDOUT.  It is not recursive: a thread that acquires twice
- * waits.  EINTR is invisible.  MT-Safe.  Origin: Lock.acquire.
+ * waits.  MPROC_EPROGRAM, -EAGAIN: this process could not take its place among those
+ * that use locks (the words tell).  MPROC_EHANDLE: lock is NULL.  EINTR is invisible.
+ * MT-Safe.  Origin: Lock.acquire.
  */
 MPROC_API int mproc_lock_acquire(mproc_lock *lock, int64_t timeout_ms);
 
@@ -49,12 +51,15 @@ MPROC_API void mproc_lock_free(mproc_lock *lock);
  * of the program that created it have ended and it was not unlinked, the
  * tracker unlinks it.  -EEXIST, -EINVAL (name or value; the words tell),
  * -EACCES, -EMFILE, -ENOMEM, -ENOSPC, MPROC_EPROGRAM (no tracker could be
- * started).  MT-Safe.  Origin: multiprocessing.Semaphore; sem_open(3).
+ * started), MPROC_EBOOTSTRAP (a name needs a
+ * tracker, and that needs mproc_init).  MT-Safe.
+ * Origin: multiprocessing.Semaphore; sem_open(3).
  */
 MPROC_API int mproc_semaphore_create(mproc_context *ctx, const char *name, unsigned value,
                                      mproc_semaphore **ret_semaphore);
 
-/* A handle on an existing named semaphore.  Tracks nothing.  -ENOENT, -EACCES, -EINVAL, MPROC_ECORRUPT. */
+/* A handle on an existing named semaphore.  Tracks nothing.  -ENOENT, -EACCES, -EINVAL, MPROC_ECORRUPT,
+   MPROC_EUNSUPPORTED (another version's). */
 MPROC_API int mproc_semaphore_attach(mproc_context *ctx, const char *name, mproc_semaphore **ret_semaphore);
 
 /*
@@ -63,7 +68,7 @@ MPROC_API int mproc_semaphore_attach(mproc_context *ctx, const char *name, mproc
  */
 MPROC_API int mproc_semaphore_unlink(const char *name);
 
-/* Take one permit, waiting at most timeout_ms.  MPROC_ETIMEDOUT, MPROC_ECORRUPT.  Origin: Semaphore.acquire. */
+/* Take one permit, waiting at most timeout_ms.  MPROC_ETIMEDOUT, MPROC_ECORRUPT, MPROC_EDEADLK, MPROC_EHANDLE.  Origin: Semaphore.acquire. */
 MPROC_API int mproc_semaphore_acquire(mproc_semaphore *semaphore, int64_t timeout_ms);
 
 /* Give one permit back.  -EOVERFLOW: it has its greatest value.  Origin: Semaphore.release. */

@@ -97,7 +97,7 @@ struct mproc__exit {
 enum mproc__wait_result mproc__plat_wait(pid_t pid, int pidfd, struct mproc__exit *ret_exit);
 
 /* Sleep until a child has ended, without reaping it; returns early if it is not ours to wait for. */
-void mproc__plat_wait_end(int pidfd);
+void mproc__plat_wait_end(pid_t pid, int pidfd);
 
 /* The status of a process that is gone, from its pidfd alone: true if the system still knows. */
 bool mproc__plat_pidfd_exit(int pidfd, struct mproc__exit *ret_exit);

@@ -290,7 +290,7 @@ mproc__child_wait(struct mproc__child *child, int64_t deadline_ns)
                         (void)pthread_mutex_unlock(&child->mutex);
                         (void)mproc__plat_poll(&p, 1, slice < deadline_ns ? slice : deadline_ns);
                 } else if (deadline_ns == MPROC__NEVER && child->ours) {
-                        mproc__plat_wait_end(child->pidfd); /* one call less, and woken a little sooner, than by poll */
+                        mproc__plat_wait_end(child->pid, child->pidfd); /* one call less, and woken a little sooner, than by poll */
                 } else {
                         (void)mproc__plat_poll(&p, 1, deadline_ns);
                 }

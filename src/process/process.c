@@ -33,7 +33,8 @@ struct mproc_process {
         bool daemon, die_with_parent, keep_signals, inherit_connections;
         pid_t creator;
         bool closed;
-        pthread_mutex_t mutex;      /* starting, renaming, closing */
+        bool starting; /* in a thread that does not hold the mutex meanwhile: the log hook may call us */
+        pthread_mutex_t mutex;
         struct mproc__child *child; /* NULL before the start and after the close; set once under the mutex */
         pid_t pid;
 };
@@ -153,39 +154,45 @@ mproc_process_create(mproc_context *ctx, mproc_main_fn *target, mproc_arglist ar
 
 /* --- start --------------------------------------------------------------------------------------------------- */
 
+/* Under the mutex: may it be started, and then, nobody else may any more. */
 static int
-start_locked(mproc_process *p)
+begin_start(mproc_process *p, struct mproc__child **ret_child)
 {
         const struct mproc__start_method *method = p->context->method;
-        struct mproc__started started = { .pidfd = -1, .channel = -1 };
-        struct mproc__launch launch = {
-                .target = p->target,
-                .args = p->args,
-                .name = p->name,
-                .identity = p->identity,
-                .daemon = p->daemon,
-                .die_with_parent = p->die_with_parent,
-                .keep_signals = p->keep_signals,
-                .inherit_connections = p->inherit_connections,
-        };
-        struct mproc__child *child;
         int r;
 
-        if (p->child)
+        if (p->child || p->starting)
                 return mproc__fail(MPROC_ESTARTED, "%s cannot be started twice: create another process object", p->name);
         if ((method->carries && (r = mproc__args_check_portable(p->args, method->name)) < 0) ||
             (r = mproc__args_check_passable(p->args)) < 0)
                 return r;
-        mproc__exit_prepare();
-        if (!(child = mproc__child_new(p->name, p->daemon)))
+        if (!(*ret_child = mproc__child_new(p->name, p->daemon)))
                 return mproc__fail(-ENOMEM, "no memory for the record of %s", p->name);
-        if ((r = method->start(&launch, &started)) < 0) {
-                mproc__child_unref(child);
+        p->starting = true;
+        return 0;
+}
+
+/* Without the mutex: what it takes from the object does not change while it is starting. */
+static int
+carry_out_start(const mproc_process *p, struct mproc__child *child)
+{
+        struct mproc__started started = { .pidfd = -1, .channel = -1 };
+        struct mproc__launch launch = {
+                .target = p->target,
+                .args = p->args,
+                .name = child->name, /* the object's may be changed */
+                .identity = p->identity,
+                .daemon = child->daemon,
+                .die_with_parent = p->die_with_parent,
+                .keep_signals = p->keep_signals,
+                .inherit_connections = p->inherit_connections,
+        };
+        int r;
+
+        mproc__exit_prepare();
+        if ((r = p->context->method->start(&launch, &started)) < 0)
                 return r;
-        }
         mproc__child_add(child, &started);
-        p->child = child;
-        p->pid = started.pid;
         mproc__args_given(p->args);
         return 0;
 }
@@ -193,22 +200,35 @@ start_locked(mproc_process *p)
 int
 mproc_process_start(mproc_process *p)
 {
+        struct mproc__child *child = NULL;
         mproc_args *done = NULL;
         int r;
 
         mproc__children_reap();
         if ((r = lock_ours(p)) < 0)
                 return r;
-        r = start_locked(p);
+        r = begin_start(p, &child);
+        (void)pthread_mutex_unlock(&p->mutex);
+        if (r < 0)
+                return r;
+        r = carry_out_start(p, child);
+        (void)pthread_mutex_lock(&p->mutex);
+        p->starting = false;
         if (r == 0) {
+                p->child = child;
+                p->pid = child->pid;
                 done = p->args;
                 p->args = NULL;
         }
         (void)pthread_mutex_unlock(&p->mutex);
+        if (r < 0) {
+                mproc__child_unref(child);
+                return r;
+        }
         mproc__args_free(done);
-        if (r == 0)
-                mproc__log(MPROC_LOG_DEBUG, "started %s, pid %ld, by %s", p->name, (long)p->pid, p->context->method->name);
-        return r;
+        mproc__log(MPROC_LOG_DEBUG, "started %s, pid %ld, by %s", child->name, (long)child->pid,
+                   p->context->method->name);
+        return 0;
 }
 
 /* --- watching --------------------------------------------------------------------------------------------------- */
@@ -301,11 +321,15 @@ mproc_process_report(mproc_process *p, mproc_report *ret)
 const char *
 mproc_process_error(mproc_process *p)
 {
-        struct mproc__child *child;
+        const char *text = "";
 
-        if (p->role != ROLE_CHILD || get_ended(p, &child) < 0)
-                return "";
-        return child->text;
+        if (p->role != ROLE_CHILD || p->creator != getpid())
+                return text;
+        (void)pthread_mutex_lock(&p->mutex);
+        if (p->child && !p->closed && mproc__child_poll(p->child))
+                text = p->child->text;
+        (void)pthread_mutex_unlock(&p->mutex);
+        return text;
 }
 
 pid_t
@@ -353,7 +377,7 @@ mproc_process_set_daemon(mproc_process *p, int daemon)
 
         if (r < 0)
                 return r;
-        if (p->child)
+        if (p->child || p->starting)
                 r = mproc__fail(MPROC_ESTARTED, "%s has already started: daemon is set before the start", p->name);
         else if (mproc__self.daemon && !daemon)
                 r = mproc__fail(MPROC_EDAEMON, "%s is a daemon, and its children have to be daemons, too",
@@ -421,7 +445,7 @@ mproc_process_close(mproc_process *p)
                 return 0;
         if ((r = lock_ours(p)) < 0)
                 return r;
-        if (p->child && !mproc__child_poll(p->child))
+        if (p->starting || (p->child && !mproc__child_poll(p->child)))
                 r = mproc__fail(MPROC_ERUNNING, "%s (pid %ld) cannot be closed while it is running: join or terminate it "
                                                 "first", p->name, (long)p->pid);
         else if (p->child)
@@ -444,10 +468,9 @@ mproc_process_free(mproc_process *p)
         mproc__child_unref(p->child);
         mproc__args_free(p->args);
         (void)pthread_mutex_destroy(&p->mutex);
-        if (p->creator == getpid()) { /* a forked child may have become this process, by this name */
-                free(p->name);
+        free(p->name);
+        if (p->creator == getpid()) /* a forked child may have become this process, by this identity */
                 free(p->identity);
-        }
         free(p);
         errno = saved;
 }

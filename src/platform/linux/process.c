@@ -107,22 +107,31 @@ mproc__plat_pidfd_exit(int pidfd, struct mproc__exit *ret)
         return true;
 }
 
+/* Kernels 5.2 and 5.3 make pidfds, but cannot wait for one: there, the pid will do. */
+static long
+wait_for(pid_t pid, int pidfd, siginfo_t *info, int options, struct rusage *usage)
+{
+        long r = -1;
+
+        errno = EINVAL;
+        do {
+                if (pidfd >= 0)
+                        r = syscall(SYS_waitid, WAIT_BY_PIDFD, pidfd, info, options, usage);
+                if (r != 0 && errno == EINVAL)
+                        r = syscall(SYS_waitid, P_PID, pid, info, options, usage);
+        } while (r != 0 && errno == EINTR);
+        return r;
+}
+
 enum mproc__wait_result
 mproc__plat_wait(pid_t pid, int pidfd, struct mproc__exit *ret)
 {
         siginfo_t info;
         struct rusage usage;
-        long r;
 
         memset(&info, 0, sizeof info);
         memset(&usage, 0, sizeof usage);
-        do {
-                if (pidfd >= 0)
-                        r = syscall(SYS_waitid, WAIT_BY_PIDFD, pidfd, &info, WEXITED | WNOHANG, &usage);
-                else
-                        r = syscall(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG, &usage);
-        } while (r != 0 && errno == EINTR);
-        if (r != 0)
+        if (wait_for(pid, pidfd, &info, WEXITED | WNOHANG, &usage) != 0)
                 return MPROC__WAIT_FOREIGN; /* ECHILD */
         if (info.si_pid == 0)
                 return MPROC__WAIT_RUNNING;
@@ -157,10 +166,9 @@ mproc__plat_die_with_peer(int socket)
 }
 
 void
-mproc__plat_wait_end(int pidfd)
+mproc__plat_wait_end(pid_t pid, int pidfd)
 {
         siginfo_t info;
 
-        while (syscall(SYS_waitid, WAIT_BY_PIDFD, pidfd, &info, WEXITED | WNOWAIT, NULL) != 0 && errno == EINTR)
-                ;
+        (void)wait_for(pid, pidfd, &info, WEXITED | WNOWAIT, NULL);
 }
