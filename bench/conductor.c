@@ -26,9 +26,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ROUNDS_MAX 150         /* of a unit; each gives two figures */
-#define ROUNDS_MIN 5           /* even if it takes more than its share of the time */
-#define RESERVE_MIB 1024       /* memory that is left to others */
+#define ROUNDS_MAX        150  /* of a unit; each gives two figures */
+#define ROUNDS_MIN        5    /* even if it takes more than its share of the time */
+#define OVERTIME          1.5  /* a machine that is much busier than in the trial: stop here, with what there is */
+#define CHEAP_SECONDS     0.1  /* a visit that costs less is preceded by an unnoted start, to warm up */
+#define RESERVE_MIB       1024 /* memory that is left to others */
 #define ANSWER_TIMEOUT_MS 120000
 
 extern char **environ;
@@ -190,7 +192,7 @@ start_workers(struct bench_run *run)
                                 continue;
                         if (planned + run->sizes_mib[size] + RESERVE_MIB > available) {
                                 printf("Left out: %s from a parent of %s; only %zu MiB of memory are available.\n",
-                                        group_names[group], bench_size_name(run->sizes_mib[size], name), available);
+                                       group_names[group], bench_size_name(run->sizes_mib[size], name), available);
                                 continue;
                         }
                         planned += run->sizes_mib[size];
@@ -202,7 +204,7 @@ start_workers(struct bench_run *run)
         for (size = 0; size < run->size_count; size++)
                 for (group = 0; group < BENCH_GROUPS; group++)
                         if (workers[group][size].in != NULL &&
-                                worker_line(&workers[group][size], line, sizeof line) == 0)
+                            worker_line(&workers[group][size], line, sizeof line) == 0)
                                 note_present(run, line, size);
         if (workers[BENCH_CORE][0].in != NULL)
                 return 0;
@@ -213,7 +215,7 @@ start_workers(struct bench_run *run)
 /* --- units ---------------------------------------------------------------------------------------- */
 
 #define UNIT_MEMBERS 5
-#define ALL_SIZES (-1)
+#define ALL_SIZES    (-1)
 
 struct unit {
         enum bench_who members[UNIT_MEMBERS]; /* of one group, ended by BENCH_NOBODY if fewer */
@@ -272,13 +274,14 @@ make_units(const struct bench_run *run)
                 }
 }
 
-/* Who runs in which order in one visit: once unnoted to warm up, then forth and back. */
+/* Who runs in which order in one visit: forth and back. */
 static size_t
-visit_order(const struct unit *unit, enum bench_who order[2 * UNIT_MEMBERS + 1])
+visit_order(const struct unit *unit, bool warm_up, enum bench_who order[2 * UNIT_MEMBERS + 1])
 {
         size_t n = member_count(unit), i, len = 0;
 
-        order[len++] = unit->members[0];
+        if (warm_up)
+                order[len++] = unit->members[0];
         for (i = 0; i < n; i++)
                 order[len++] = unit->members[i];
         for (i = n; i-- > 0;)
@@ -299,7 +302,8 @@ visit_size(struct bench_run *run, const struct unit *unit, size_t size, bool not
 {
         enum bench_who order[2 * UNIT_MEMBERS + 1];
         struct worker *worker = &workers[bench_infos[unit->members[0]].group][size];
-        size_t count = visit_order(unit, order), i, len = 0;
+        bool warm_up = unit->seconds < CHEAP_SECONDS;
+        size_t count = visit_order(unit, warm_up, order), i, len = 0;
         char line[1024] = "", *at = line;
         uint64_t ns;
 
@@ -309,7 +313,7 @@ visit_size(struct bench_run *run, const struct unit *unit, size_t size, bool not
         if (worker->in == NULL)
                 line[0] = '\0';
         else if (send(worker->fd, line, len, MSG_NOSIGNAL) != (ssize_t)len ||
-                worker_line(worker, line, sizeof line) < 0) {
+                 worker_line(worker, line, sizeof line) < 0) {
                 fprintf(stderr, "mproc-bench: the worker \"%s\" of %zu MiB is gone\n",
                         group_names[bench_infos[unit->members[0]].group], run->sizes_mib[size]);
                 worker_end(worker);
@@ -317,7 +321,7 @@ visit_size(struct bench_run *run, const struct unit *unit, size_t size, bool not
         }
         for (i = 0; i < count; i++) {
                 ns = strtoull(at, &at, 10);
-                if (noted && i > 0)
+                if (noted && !(warm_up && i == 0))
                         note_sample(&run->series[order[i]][size], ns);
         }
 }
@@ -335,21 +339,33 @@ visit(struct bench_run *run, const struct unit *unit, size_t round, bool noted)
         }
 }
 
-/* A trial of each unit tells how many rounds it gets for its share of the time. */
+static double
+seconds_since(uint64_t begin_ns)
+{
+        return (double)(bench_now_ns() - begin_ns) / 1e9;
+}
+
+/*
+ * A trial of each unit tells how many rounds it gets for its share of the time.
+ * The first visit of a cheap one starts servers and fills caches: try again.
+ */
 static void
 plan(struct bench_run *run)
 {
         double share = run->seconds / (double)unit_count, rounds;
         uint64_t begin;
-        size_t i;
+        size_t i, trial;
 
         for (i = 0; i < unit_count; i++) {
-                visit(run, &units[i], 0, false);
-                begin = bench_now_ns();
-                visit(run, &units[i], 0, false);
-                units[i].seconds = (double)(bench_now_ns() - begin) / 1e9;
+                for (trial = 0; trial < 2 && (trial == 0 || units[i].seconds < CHEAP_SECONDS); trial++) {
+                        begin = bench_now_ns();
+                        visit(run, &units[i], 0, false);
+                        units[i].seconds = seconds_since(begin);
+                }
                 rounds = share / units[i].seconds;
-                units[i].rounds = rounds > ROUNDS_MAX ? ROUNDS_MAX : rounds < ROUNDS_MIN ? ROUNDS_MIN : (size_t)rounds;
+                units[i].rounds = rounds > ROUNDS_MAX   ? ROUNDS_MAX
+                                  : rounds < ROUNDS_MIN ? ROUNDS_MIN
+                                                        : (size_t)rounds;
         }
 }
 
@@ -361,21 +377,20 @@ takes_part(size_t n, size_t round)
 }
 
 static void
-progress(size_t round, uint64_t begin_ns)
+show_progress(size_t round, uint64_t begin_ns)
 {
         if (!isatty(2))
                 return;
         if (round == ROUNDS_MAX)
                 fprintf(stderr, "\r\033[K");
         else
-                fprintf(stderr, "\rround %zu of %d, %.0f s ", round + 1, ROUNDS_MAX,
-                        (double)(bench_now_ns() - begin_ns) / 1e9);
+                fprintf(stderr, "\rround %zu of %d, %.0f s ", round + 1, ROUNDS_MAX, seconds_since(begin_ns));
 }
 
 int
 bench_conduct(struct bench_run *run)
 {
-        uint64_t begin = bench_now_ns();
+        uint64_t begin;
         size_t round, i;
         int group;
 
@@ -383,13 +398,14 @@ bench_conduct(struct bench_run *run)
                 return -1;
         make_units(run);
         plan(run);
+        begin = bench_now_ns();
         for (round = 0; round < ROUNDS_MAX; round++) {
-                progress(round, begin);
-                for (i = 0; i < unit_count; i++)
+                show_progress(round, begin);
+                for (i = 0; i < unit_count && seconds_since(begin) < run->seconds * OVERTIME; i++)
                         if (takes_part(units[i].rounds, round))
                                 visit(run, &units[i], round, true);
         }
-        progress(ROUNDS_MAX, begin);
+        show_progress(ROUNDS_MAX, begin);
         for (group = 0; group < BENCH_GROUPS; group++)
                 for (i = 0; i < run->size_count; i++)
                         worker_end(&workers[group][i]);

@@ -10,8 +10,8 @@
 #include "run.h"
 #include "worker.h"
 
-#include <mproc/mproc.h>
 #include <errno.h>
+#include <mproc/mproc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,9 +33,8 @@ static struct bench_run run;
 static int
 usage(void)
 {
-        fprintf(stderr,
-                "usage: mproc-bench [--seconds N] [--sizes MIB,MIB,...] [--out DIRECTORY]\n"
-                "                   [--peers PROGRAM] [--python INTERPRETER SCRIPT]\n");
+        fprintf(stderr, "usage: mproc-bench [--seconds N] [--sizes MIB,MIB,...] [--out DIRECTORY]\n"
+                        "                   [--peers PROGRAM] [--python INTERPRETER SCRIPT]\n");
         return 2;
 }
 

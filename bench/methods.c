@@ -33,8 +33,8 @@ start_and_join(const char *method)
         int code = -1, r;
 
         if ((r = mproc_get_context(method, &ctx)) == 0 &&
-                (r = mproc_process_create(ctx, empty, MPROC_NO_ARGS, &process)) == 0 &&
-                (r = mproc_process_start(process)) == 0 && (r = mproc_process_join(process, MPROC_FOREVER)) == 0)
+            (r = mproc_process_create(ctx, empty, MPROC_NO_ARGS, &process)) == 0 &&
+            (r = mproc_process_start(process)) == 0 && (r = mproc_process_join(process, MPROC_FOREVER)) == 0)
                 r = mproc_process_exitcode(process, &code);
         if (r != 0)
                 bench_say("mproc %s: %s: %s", method, mproc_strerror(r), mproc_last_error());
@@ -61,6 +61,8 @@ bench_mproc_forkserver(void)
 {
         return start_and_join("forkserver");
 }
+
+#define IDLE_START_MS 10000 /* a child that has not begun by then has failed */
 
 /* Tells that it is there, then waits for the other end to be closed. */
 static int
@@ -93,7 +95,7 @@ unique_bytes(pid_t pid)
         }
         while (fgets(line, sizeof line, file) != NULL)
                 if (sscanf(line, "Private_Clean: %lld kB", &kib) == 1 ||
-                        sscanf(line, "Private_Dirty: %lld kB", &kib) == 1) {
+                    sscanf(line, "Private_Dirty: %lld kB", &kib) == 1) {
                         sum += kib * 1024;
                         found++;
                 }
@@ -112,9 +114,9 @@ measure_idle(const char *method)
         int r;
 
         if ((r = mproc_get_context(method, &ctx)) == 0 && (r = mproc_pipe_create(ctx, &here, &there)) == 0 &&
-                (r = mproc_process_create(ctx, idle, MPROC_ARGS(there), &process)) == 0 &&
-                (r = mproc_process_start(process)) == 0 &&
-                (r = mproc_connection_recv(here, &byte, 1, NULL, MPROC_FOREVER)) == 0)
+            (r = mproc_process_create(ctx, idle, MPROC_ARGS(there), &process)) == 0 &&
+            (r = mproc_process_start(process)) == 0 &&
+            (r = mproc_connection_recv(here, &byte, 1, NULL, IDLE_START_MS)) == 0)
                 bytes = unique_bytes(mproc_process_pid(process));
         if (r != 0)
                 bench_say("idle %s child: %s: %s", method, mproc_strerror(r), mproc_last_error());

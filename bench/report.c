@@ -119,15 +119,20 @@ present_anywhere(const struct bench_run *run, int who)
         return false;
 }
 
+/* The bench itself keeps about one CPU busy, for most of the time. */
 static void
 print_machine(void)
 {
+        long cpus = sysconf(_SC_NPROCESSORS_ONLN);
         double load[3] = { 0, 0, 0 };
         struct utsname system;
 
-        if (uname(&system) == 0 && getloadavg(load, 3) >= 1)
-                printf("%s %s, %ld CPUs; load over the run about %.1f\n\n", system.sysname, system.release,
-                        sysconf(_SC_NPROCESSORS_ONLN), load[0]);
+        if (uname(&system) != 0 || getloadavg(load, 3) < 1)
+                return;
+        printf("%s %s, %ld CPUs, load %.1f\n", system.sysname, system.release, cpus, load[0]);
+        if (load[0] > (double)cpus + 1)
+                printf("Other work kept the machine busy: the times are too long, the ratios are rough.\n");
+        printf("\n");
 }
 
 static void
@@ -150,7 +155,8 @@ print_costs(const struct bench_run *run)
         size_t size;
         int who;
 
-        print_head(run, "Start, exit and join of an empty child: medians in microseconds", "private memory of the parent");
+        print_head(run, "Start, exit and join of an empty child: medians in microseconds",
+                   "private memory of the parent");
         for (who = 0; who < BENCH_WHO_COUNT; who++) {
                 if (!present_anywhere(run, who))
                         continue;
@@ -206,7 +212,7 @@ print_ratios(const struct bench_run *run)
                 if (bench_infos[who].baseline == BENCH_NOBODY || !present_anywhere(run, who))
                         continue;
                 snprintf(label, sizeof label, "%s / %s", bench_infos[who].name,
-                        bench_infos[bench_infos[who].baseline].name);
+                         bench_infos[bench_infos[who].baseline].name);
                 printf("%-30s", label);
                 for (size = 0; size < run->size_count; size++) {
                         spread = ratio_to_baseline(run, who, size);
@@ -235,7 +241,6 @@ print_memory(const struct bench_run *run)
 
 /* --- targets -------------------------------------------------------------------------------------- */
 
-/* The greatest over the sizes counts. */
 struct target {
         const char *text;
         double limit, value; /* value < 0: not measured */
@@ -256,20 +261,19 @@ worst_ratio(const struct bench_run *run, int who)
         return worst;
 }
 
-/* Every size against the first, which is 0. */
+/* The largest size that was measured against the first, which is 0. */
 static double
-worst_growth(const struct bench_run *run, int who)
+growth(const struct bench_run *run, int who)
 {
         struct spread spread;
-        double worst = -1;
         size_t size;
 
-        for (size = 1; size < run->size_count; size++) {
+        for (size = run->size_count - 1; size > 0; size--) {
                 spread = ratio(&run->series[who][size], &run->series[who][0]);
-                if (spread.count > 0 && spread.median > worst)
-                        worst = spread.median;
+                if (spread.count > 0)
+                        return spread.median;
         }
-        return worst;
+        return -1;
 }
 
 #define TARGETS 6
@@ -282,8 +286,8 @@ make_targets(const struct bench_run *run, struct target targets[TARGETS])
                 { "spawn / posix_spawn of the same program", 1.25, worst_ratio(run, MPROC_SPAWN) },
                 { "forkserver / bare fork server", 1.30, worst_ratio(run, MPROC_FORKSERVER) },
                 { "fork / raw fork + wait", 1.15, worst_ratio(run, MPROC_FORK) },
-                { "spawn from a large parent / from a small one", 1.10, worst_growth(run, MPROC_SPAWN) },
-                { "forkserver from a large parent / from a small one", 1.10, worst_growth(run, MPROC_FORKSERVER) },
+                { "spawn from the largest parent / from the smallest", 1.10, growth(run, MPROC_SPAWN) },
+                { "forkserver from the largest parent / from the smallest", 1.10, growth(run, MPROC_FORKSERVER) },
                 { "idle forkserver child, KiB of its own", 250, kib },
         };
 
@@ -304,11 +308,11 @@ print_targets(const struct target targets[TARGETS])
         char value[32];
         int i;
 
-        printf("Targets (of a ratio, the worst size counts)\n\n%-52s%10s%10s\n", "", "at most", "here");
+        printf("Targets (of a ratio to a baseline, the worst size counts)\n\n%-58s%10s%10s\n", "", "at most", "here");
         for (i = 0; i < TARGETS; i++) {
                 snprintf(value, sizeof value, targets[i].limit < 10 ? "%.2f" : "%.0f", targets[i].value);
-                printf(targets[i].limit < 10 ? "%-52s%10.2f%10s  %s\n" : "%-52s%10.0f%10s  %s\n", targets[i].text,
-                        targets[i].limit, targets[i].value < 0 ? "-" : value, verdict(&targets[i]));
+                printf(targets[i].limit < 10 ? "%-58s%10.2f%10s  %s\n" : "%-58s%10.0f%10s  %s\n", targets[i].text,
+                       targets[i].limit, targets[i].value < 0 ? "-" : value, verdict(&targets[i]));
         }
 }
 

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BENCH_MAX_SIZES 8
+#define BENCH_MAX_SIZES   8
 #define BENCH_MAX_SAMPLES 1024
 
 enum bench_group { BENCH_CORE, BENCH_PEERS, BENCH_PYTHON, BENCH_GROUPS };

@@ -173,9 +173,9 @@ bench_worker(size_t size_mib, const struct bench_contender *contenders)
         while (read_line(request, sizeof request) == 0) {
                 len = 0;
                 for (name = strtok_r(request, " ", &save); name != NULL && len < sizeof answer - 32;
-                        name = strtok_r(NULL, " ", &save))
+                     name = strtok_r(NULL, " ", &save))
                         len += (size_t)snprintf(answer + len, sizeof answer - len, "%llu ",
-                                (unsigned long long)run_timed(contenders, name));
+                                                (unsigned long long)run_timed(contenders, name));
                 answer[len++] = '\n';
                 if (write_all(answer, len) < 0)
                         return 1;

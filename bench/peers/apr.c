@@ -18,9 +18,9 @@ spawn_and_wait(apr_pool_t *pool)
         int code;
 
         if (apr_procattr_create(&attributes, pool) != APR_SUCCESS ||
-                apr_procattr_cmdtype_set(attributes, APR_PROGRAM_ENV) != APR_SUCCESS ||
-                apr_proc_create(&process, bench_program, (const char *const *)bench_child_argv, NULL, attributes,
-                        pool) != APR_SUCCESS) {
+            apr_procattr_cmdtype_set(attributes, APR_PROGRAM_ENV) != APR_SUCCESS ||
+            apr_proc_create(&process, bench_program, (const char *const *)bench_child_argv, NULL, attributes, pool) !=
+                    APR_SUCCESS) {
                 bench_say("APR: the process could not be created");
                 return -1;
         }

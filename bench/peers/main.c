@@ -16,8 +16,7 @@ static const struct bench_contender peers[] = {
         { "libuv", bench_libuv },
 #endif
 #ifdef BENCH_HAVE_GLIB
-        { "glib", bench_glib },
-        { "glib_leave_fds", bench_glib_leave_fds },
+        { "glib", bench_glib },   { "glib_leave_fds", bench_glib_leave_fds },
 #endif
 #ifdef BENCH_HAVE_APR
         { "apr", bench_apr },
