@@ -31,6 +31,7 @@ struct mproc_process {
         char *name;
         char *identity;
         bool daemon, die_with_parent, keep_signals, inherit_connections;
+        bool default_tie; /* die_with_parent was not chosen: it goes with daemon */
         pid_t creator;
         bool closed;
         bool starting; /* in a thread that does not hold the mutex meanwhile: the log hook may call us */
@@ -111,6 +112,7 @@ apply_options(mproc_process *p, const mproc_process_opts *o)
             (r = three_way("keep_signals", o->keep_signals, false, &p->keep_signals)) < 0 ||
             (r = three_way("inherit_connections", o->inherit_connections, false, &p->inherit_connections)) < 0)
                 return r;
+        p->default_tie = o->die_with_parent == 0;
         if (mproc__self.daemon && !p->daemon)
                 return mproc__fail(MPROC_EDAEMON, "%s is a daemon, and its children have to be daemons, too: nobody would "
                                                   "wait for others when it is terminated", mproc__self.name);
@@ -383,8 +385,8 @@ mproc_process_set_daemon(mproc_process *p, int daemon)
                 r = mproc__fail(MPROC_EDAEMON, "%s is a daemon, and its children have to be daemons, too",
                                 mproc__self.name);
         if (r == 0) {
-                if (p->die_with_parent == p->daemon)
-                        p->die_with_parent = daemon != 0; /* it stood at its default */
+                if (p->default_tie)
+                        p->die_with_parent = daemon != 0;
                 p->daemon = daemon != 0;
         }
         (void)pthread_mutex_unlock(&p->mutex);
