@@ -26,7 +26,10 @@
 
 static struct {
         mproc_main_fn *target;
-        bool forked;      /* ends by _exit: the parent's atexit handlers are not ours to run */
+        bool forked;       /* the handlers that its parent gave to atexit() are in its memory, and not to be run */
+        bool watched;      /* exiting() will be called by exit() */
+        bool returned;     /* not by exit(): exitcode says with what */
+        int exitcode;
         _Atomic bool told; /* how it ended is already on the channel */
 } child;
 
@@ -54,17 +57,64 @@ flush_streams(void)
                 (void)fflush(stderr);
 }
 
+static void leave_forked(int exitcode) __attribute__((noreturn));
+
+static void
+leave_forked(int exitcode)
+{
+        if (mproc__start_hooks.finish)
+                mproc__start_hooks.finish();
+        flush_streams();
+        _exit(exitcode);
+}
+
+/*
+ * exit() calls its handlers in the reverse order of their registration, so this one, the
+ * first that a child registers, comes after all others of the child, and in a
+ * forked one before all that it inherited, which are never reached.  The parent
+ * learns the exit code even if somebody else takes the status from the system.
+ */
+static void
+exiting(int exitcode, void *arg)
+{
+        (void)arg;
+        tell_end(exitcode & 0xff, 0, NULL, NULL);
+        if (child.forked)
+                leave_forked(exitcode);
+}
+
+#ifdef __GLIBC__
+static void
+watch_exit(void)
+{
+        child.watched = on_exit(exiting, NULL) == 0;
+}
+#else
+/* Without on_exit(), the argument of a call of exit() is not known here: only of a child that returned. */
+static void
+exiting_without_code(void)
+{
+        if (child.returned)
+                exiting(child.exitcode, NULL);
+}
+
+static void
+watch_exit(void)
+{
+        child.watched = atexit(exiting_without_code) == 0;
+}
+#endif
+
 static void end_child(int exitcode) __attribute__((noreturn));
 
 static void
 end_child(int exitcode)
 {
-        if (!child.forked)
-                exit(exitcode);
-        if (mproc__start_hooks.finish)
-                mproc__start_hooks.finish();
-        flush_streams();
-        _exit(exitcode);
+        child.exitcode = exitcode;
+        child.returned = true;
+        if (child.forked && !child.watched)
+                leave_forked(exitcode);
+        exit(exitcode);
 }
 
 /* An argument is not what the target wants: the words are set, put the target's name in front. */
@@ -79,34 +129,6 @@ argument_failed(int code)
         end_child(1);
 }
 
-#ifdef __GLIBC__
-/* A target that leaves by exit(n): the parent learns n even if somebody else takes the status. */
-static void
-tell_exit(int status, void *arg)
-{
-        (void)arg;
-        if (child.target)
-                tell_end(status & 0xff, 0, NULL, NULL);
-}
-#endif
-
-/* Once, in the parent if its children are forks: each of them inherits it, and need not do it itself. */
-static void
-watch_exit(void)
-{
-#ifdef __GLIBC__
-        (void)on_exit(tell_exit, NULL);
-#endif
-}
-
-void
-mproc__child_watch_exit(void)
-{
-        static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-        (void)pthread_once(&once, watch_exit);
-}
-
 static int
 run(mproc_main_fn *target, mproc_args *args)
 {
@@ -115,7 +137,7 @@ run(mproc_main_fn *target, mproc_args *args)
 
         child.target = target;
         mproc__args_set_failure(argument_failed);
-        mproc__child_watch_exit();
+        watch_exit();
         r = target(args);
         if (r >= 0 && r <= 255) {
                 tell_end(r, 0, NULL, NULL);
@@ -190,6 +212,7 @@ mproc__child_run_forked(const struct mproc__launch *launch)
         int r;
 
         child.forked = true;
+        child.returned = false;
         atomic_store(&child.told, false);
         if (launch->die_with_parent && (r = mproc__plat_die_with_peer(mproc__self.channel)) < 0) {
                 mproc__fail_errno(-r, "tying this process's life to its parent's");

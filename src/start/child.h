@@ -8,10 +8,10 @@
 /* An exec'd or fork-served child: everything from the bootstrap message to exit().  Does not return. */
 void mproc__child_main(int channel) __attribute__((noreturn));
 
-/* See that a target which leaves by exit() tells its exit code.  Inherited by forked children. */
-void mproc__child_watch_exit(void);
-
-/* A forked child, with its parent's memory: runs the target and ends with _exit().  Does not return. */
+/*
+ * A forked child, with its parent's memory: runs the target and the atexit handlers that the
+ * target registered, not its parent's.  Does not return.
+ */
 void mproc__child_run_forked(const struct mproc__launch *launch) __attribute__((noreturn));
 
 #endif

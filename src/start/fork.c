@@ -106,7 +106,6 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
         int r;
 
         warn_of_threads();
-        mproc__child_watch_exit();
         if ((r = prepare(launch, fd, &ret->board)) < 0)
                 return r;
         flush_standard_streams();
