@@ -134,7 +134,7 @@ count_sleeping_threads(void)
 
 #define HEADER_BYTES 16
 
-enum { KIND_MESSAGE = 1, KIND_GIFT = 2 };
+enum { KIND_MESSAGE = 1, KIND_GIFT = 2, KIND_ANNOUNCEMENT = 3 };
 
 static inline void
 make_header(uint8_t *header, unsigned kind, size_t nfds, uint64_t len)
@@ -165,6 +165,16 @@ raw_send(int fd, const void *data, size_t len, const int *fds, size_t nfds)
                 memcpy(CMSG_DATA(cmsg), fds, nfds * sizeof(int));
         }
         CHECK_INT(sendmsg(fd, &message, MSG_NOSIGNAL), len);
+}
+
+/* What goes before a frame with descriptors. */
+static inline void
+raw_announce(int fd, size_t nfds)
+{
+        uint8_t header[HEADER_BYTES];
+
+        make_header(header, KIND_ANNOUNCEMENT, nfds, 0);
+        raw_send(fd, header, sizeof header, NULL, 0);
 }
 
 /* A connection whose other end is a bare socket. */

@@ -62,6 +62,7 @@ TEST(descriptors_may_come_with_the_first_byte_of_a_header_in_pieces)
         mproc_connection *c = half_raw_pipe(&raw);
         char text[4];
 
+        raw_announce(raw, 2);
         raw_send(raw, frame, 1, fds, 2);
         CHECK_CODE(mproc_connection_recv_fds(c, text, sizeof text, &len, got, &n, MPROC_NOWAIT), MPROC_ETIMEDOUT);
         raw_send(raw, frame + 1, size - 1, NULL, 0);
@@ -141,6 +142,8 @@ expect_not_understood(const uint8_t *bytes, size_t size, const int *fds, size_t 
         size_t n = 0;
         int fd = -1;
 
+        if (nfds > 0)
+                raw_announce(raw, nfds);
         raw_send(raw, bytes, size, fds, nfds);
         n = 1;
         CHECK_CODE(mproc_connection_recv_fds(c, text, sizeof text, NULL, &fd, &n, MPROC_FOREVER), MPROC_EPROTO);
@@ -159,7 +162,7 @@ TEST(nonsense_is_not_understood)
         int fds[3] = { 0, 1, 2 };
 
         expect_not_understood((const uint8_t *)"GET / HTTP/1.1\r\n\r\n", 18, NULL, 0);
-        make_header(header, 3, 0, 0); /* no such kind */
+        make_header(header, 4, 0, 0); /* no such kind */
         expect_not_understood(header, sizeof header, NULL, 0);
         make_header(header, KIND_MESSAGE, 254, 0); /* more descriptors than can travel */
         expect_not_understood(header, sizeof header, NULL, 0);
@@ -170,6 +173,10 @@ TEST(nonsense_is_not_understood)
         make_header(header, KIND_MESSAGE, 1, 0); /* a descriptor announced and none there */
         expect_not_understood(header, sizeof header, NULL, 0);
         expect_not_understood(header, sizeof header, fds, 3); /* and others than announced */
+        make_header(header, KIND_ANNOUNCEMENT, 0, 0);         /* of nothing */
+        expect_not_understood(header, sizeof header, NULL, 0);
+        make_header(header, KIND_ANNOUNCEMENT, 1, 1); /* has no content */
+        expect_not_understood(header, sizeof header, NULL, 0);
 }
 
 TEST(descriptors_nobody_announced_are_not_installed)
@@ -188,6 +195,49 @@ TEST(descriptors_nobody_announced_are_not_installed)
         CHECK_INT(count_fds(), before + 2);
         close(raw);
         mproc_connection_free(c);
+}
+
+/* The frame that was spoken of may have failed to be sent, and another come, or none. */
+TEST(an_announcement_binds_nobody)
+{
+        uint8_t frame[FRAME_MAX];
+        int fds[2] = { 1, 2 }, got[2], raw, before = count_fds();
+        size_t len, n, size;
+        mproc_connection *c = half_raw_pipe(&raw);
+        char text[8];
+
+        raw_announce(raw, 3);
+        size = make_frame(frame, KIND_MESSAGE, 0, "plain", 6);
+        raw_send(raw, frame, size, NULL, 0);
+        raw_announce(raw, 1);
+        size = make_frame(frame, KIND_MESSAGE, 1, "one", 4);
+        raw_send(raw, frame, size, fds, 1);
+        n = 2;
+        CHECK_OK(mproc_connection_recv_fds(c, text, sizeof text, &len, got, &n, MPROC_NOWAIT));
+        CHECK_STR(text, "plain");
+        CHECK_INT(n, 0);
+        n = 2;
+        CHECK_OK(mproc_connection_recv_fds(c, text, sizeof text, &len, got, &n, MPROC_NOWAIT));
+        CHECK_STR(text, "one");
+        CHECK_INT(n, 1);
+        close(got[0]);
+        raw_announce(raw, 1);
+        CHECK_CODE(mproc_connection_recv(c, text, sizeof text, &len, MPROC_NOWAIT), MPROC_ETIMEDOUT);
+        CHECK_CODE(mproc_connection_poll(c, MPROC_NOWAIT), MPROC_ETIMEDOUT);
+        raw_announce(raw, 2);
+        size = make_frame(frame, KIND_MESSAGE, 2, "beside", 7);
+        raw_send(raw, frame, size, fds, 2);
+        n = 2;
+        CHECK_OK(mproc_connection_recv_fds(c, text, sizeof text, &len, got, &n, MPROC_NOWAIT));
+        CHECK_INT(n, 2);
+        close(got[0]);
+        close(got[1]);
+        raw_announce(raw, 1);
+        close(raw);
+        CHECK_CODE(mproc_connection_recv(c, text, sizeof text, &len, MPROC_FOREVER), MPROC_EEOF);
+        CHECK_CODE(mproc_connection_recv_fds(c, text, sizeof text, &len, got, &n, MPROC_FOREVER), MPROC_EEOF);
+        mproc_connection_free(c);
+        CHECK_INT(count_fds(), before);
 }
 
 /* The peer says that a message is enormous.  It costs what was really sent. */
@@ -262,8 +312,11 @@ make_gift(uint32_t directions, uint32_t broken, uint32_t failed, const void *hea
         add_bytes(&g, header, header_len);
         add_bytes(&g, data, strlen(data));
         add_u32(&g, nfds);
-        for (uint32_t i = 0; i <= nfds; i++)
+        for (uint32_t i = 0; i < nfds; i++)
                 add_u32(&g, indexes[i]);
+        add_u32(&g, 0);
+        add_u32(&g, 0);
+        add_u32(&g, indexes[nfds]);
         return g;
 }
 
@@ -277,6 +330,7 @@ expect_gift(const struct gift *g, const int *fds, size_t nfds, int wanted)
         size_t size = make_frame(frame, KIND_GIFT, nfds, g->bytes, g->len);
         char text[8];
 
+        raw_announce(raw, nfds);
         raw_send(raw, frame, size, fds, nfds);
         CHECK_CODE(mproc_connection_recv_connection(c, &gift, LONG_MS), wanted);
         if (wanted == 0)
@@ -330,6 +384,9 @@ TEST(a_gift_is_looked_at_closely)
         g = make_gift(3, 0, 0, header, 16, "more than three", 0, first);
         expect_gift(&g, fds, 1, MPROC_EPROTO);
         g = make_gift(3, 0, 0, header, 16, "abc", 1, twice); /* one descriptor with two owners */
+        expect_gift(&g, fds, 1, MPROC_EPROTO);
+        make_header(header, KIND_ANNOUNCEMENT, 1, 0);
+        g = make_gift(3, 0, 0, header, 16, "", 0, first);
         expect_gift(&g, fds, 1, MPROC_EPROTO);
         make_header(header, KIND_MESSAGE, 0, 3);
         g = make_gift(3, 0, 0, header, 16, "abc", 0, first);
@@ -415,27 +472,38 @@ TEST(random_damage_does_no_harm, .limit_s = 120)
                 uint8_t header[HEADER_BYTES], bytes[FRAME_MAX];
                 int raw, fds[3] = { pair[0], pair[1], STDIN_FILENO };
                 mproc_connection *c = half_raw_pipe(&raw);
-                size_t size = 0, nfds = 0, piece;
+                size_t size = 0, nfds = 0, rider = 0;
                 struct gift g;
 
                 for (int frames = 0; frames < 2; frames++) {
                         uint32_t indexes[3] = { 0, 1, 2 };
 
                         nfds = next_random(&state) % 4;
+                        if (nfds > 0 && next_random(&state) % 2) {
+                                make_header(bytes + size, KIND_ANNOUNCEMENT, nfds, 0);
+                                size += HEADER_BYTES;
+                        }
                         make_header(header, KIND_MESSAGE, nfds, 10);
                         g = make_gift(3, 0, 0, header, next_random(&state) % 2 * 16, "",
                                       nfds > 0 ? (uint32_t)nfds - 1 : 0, indexes);
+                        rider = size;
                         if (next_random(&state) % 2)
                                 size += make_frame(bytes + size, KIND_GIFT, nfds, g.bytes, g.len);
                         else
                                 size += make_frame(bytes + size, KIND_MESSAGE, nfds, "some bytes", 10);
                 }
-                size = damage(bytes, size, &state);
-                piece = size > 0 ? next_random(&state) % size + 1 : 0;
-                raw_send(raw, bytes, piece, piece > 0 ? fds : NULL, piece > 0 ? nfds : 0);
+                /* The last frame's descriptors go with its first byte, mostly, and the damage before or after it. */
+                if (next_random(&state) % 4 == 0)
+                        rider = next_random(&state) % (size + 1);
+                if (next_random(&state) % 2)
+                        size = rider + damage(bytes + rider, size - rider, &state);
+                else
+                        rider = damage(bytes, rider, &state), size = rider;
+                raw_send(raw, bytes, rider, NULL, 0);
                 if (next_random(&state) % 2)
                         receive_all(c, &state);
-                raw_send(raw, bytes + piece, size - piece, NULL, 0);
+                if (size > rider)
+                        raw_send(raw, bytes + rider, size - rider, fds, nfds);
                 close(raw);
                 receive_all(c, &state);
                 mproc_connection_free(c);

@@ -16,6 +16,8 @@
  *      bytes   of a header: 0 to 16
  *      bytes   of the message behind that header
  *      u32     how many descriptors came beside it, and each of them
+ *      u32     how many are announced for the header that comes next
+ *      u32     1 if those could not be had
  *      fd      the socket
  *
  * What comes out of this is checked as if a stranger had sent it: a stranger may.
@@ -45,6 +47,8 @@ mproc__connection_encode(struct mproc_connection *c, struct mproc__encoder *e)
         mproc__enc_u32(e, in->header_got > 0 ? (uint32_t)in->nfds : 0);
         for (size_t i = 0; in->header_got > 0 && i < in->nfds; i++)
                 mproc__enc_fd(e, in->fds[i]);
+        mproc__enc_u32(e, in->announced);
+        mproc__enc_u32(e, in->fds_lost);
         mproc__enc_fd(e, c->socket);
         if (e->error < 0)
                 return mproc__fail(e->error,
@@ -85,7 +89,7 @@ decode_incoming(struct mproc__decoder *d, struct mproc__incoming *in)
         uint32_t failed = mproc__dec_u32(d);
         const void *header, *data;
         size_t header_len, len;
-        uint32_t nfds;
+        uint32_t nfds, lost;
 
         header = mproc__dec_bytes(d, &header_len);
         data = mproc__dec_bytes(d, &len);
@@ -96,25 +100,25 @@ decode_incoming(struct mproc__decoder *d, struct mproc__incoming *in)
         memcpy(in->header, header, header_len);
         in->header_got = header_len;
         if (header_len == sizeof(in->header)) {
-                if (mproc__frame_decode(in->header, &in->frame) < 0 || len > in->frame.len || nfds > in->frame.nfds)
+                if (mproc__frame_decode(in->header, &in->frame) < 0 || len > in->frame.len || nfds > in->frame.nfds ||
+                    in->frame.kind == MPROC__FRAME_ANNOUNCEMENT)
                         return not_understood(d);
         } else if (len > 0 || (header_len == 0 && nfds > 0)) {
                 return not_understood(d);
         }
-        in->data = malloc(len > 0 ? len : 1);
-        in->fds = malloc((nfds > 0 ? nfds : 1) * sizeof(int));
-        if (in->data == NULL || in->fds == NULL)
+        if ((len > 0 && (in->data = malloc(len)) == NULL) ||
+            (nfds > 0 && (in->fds = malloc(nfds * sizeof(int))) == NULL))
                 return mproc__fail(-ENOMEM, "connection: no memory for what it has received of a message");
-        memcpy(in->data, data, len);
+        if (len > 0)
+                memcpy(in->data, data, len);
         in->got = in->capacity = len;
         for (uint32_t i = 0; i < nfds && !d->error; i++)
                 if ((in->fds[in->nfds] = take_once(d)) >= 0)
                         in->nfds++;
-        if (d->error)
-                return not_understood(d);
-        if (header_len == 0) /* the resting state has no memory */
-                mproc__incoming_reset(in);
-        return 0;
+        in->announced = mproc__dec_u32(d);
+        lost = mproc__dec_u32(d);
+        in->fds_lost = lost != 0;
+        return d->error || in->announced > MPROC__FDPASS_MAX || lost > 1 ? not_understood(d) : 0;
 }
 
 int
@@ -218,15 +222,14 @@ receive_gift(mproc_connection *c, mproc_connection **ret_gift, int64_t deadline)
         struct mproc__frame frame;
         int r;
 
-        if ((r = mproc__incoming_look(&c->in, c->socket, deadline, &frame)) < 0)
+        if ((r = mproc__incoming_look(&c->in, c->socket, true, deadline, &frame)) < 0)
                 return r;
         if (frame.kind != MPROC__FRAME_GIFT)
                 return mproc__fail(MPROC_EPROTO,
                                    "connection: what comes next is a message of %llu bytes and not a "
                                    "connection; receive it with mproc_connection_recv",
                                    (unsigned long long)frame.len);
-        if ((r = mproc__incoming_take_fds(&c->in, c->socket)) < 0 ||
-            (r = mproc__incoming_gather(&c->in, c->socket, deadline)) < 0)
+        if ((r = mproc__incoming_gather(&c->in, c->socket, deadline)) < 0)
                 return r;
         r = unwrap(&c->in, ret_gift);
         mproc__incoming_reset(&c->in);

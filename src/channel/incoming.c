@@ -95,133 +95,127 @@ mproc__incoming_is_ready(const struct mproc__incoming *in)
         return in->failed != 0 || (begun(in) && in->got == in->frame.len);
 }
 
-/*
- * Duplicate the descriptors that wait beside the next byte.  They are not taken
- * away by this: taking the byte without asking for them, as take() does, lets
- * the kernel drop its own.
- */
 static int
-peek_fds(struct mproc__incoming *in, int socket, size_t announced)
+store_fds(struct mproc__incoming *in, const int *fds, size_t nfds)
 {
-        int fds[MPROC__FDPASS_MAX];
-        size_t nfds;
-        uint8_t byte;
-        ssize_t n;
-
-        n = mproc__peek_fds(socket, &byte, 1, fds, &nfds, 0);
-        if (n == -EMFILE)
-                return table_is_full(announced);
-        if (n < 0)
-                return receive_failed(in, (int)n);
         if (nfds == 0)
                 return 0;
         in->fds = malloc(nfds * sizeof(*fds));
-        if (in->fds == NULL) {
-                for (size_t i = 0; i < nfds; i++)
-                        mproc__plat_close(&fds[i]);
+        if (in->fds == NULL)
                 return mproc__fail(-ENOMEM, "connection: no memory for %zu descriptors; the message stays", nfds);
-        }
         memcpy(in->fds, fds, nfds * sizeof(*fds));
         in->nfds = nfds;
         return 0;
 }
 
-int
-mproc__incoming_take_fds(struct mproc__incoming *in, int socket)
+/*
+ * A header with descriptors has been announced.  Duplicate them before it is
+ * taken, as it can stay where it is if there is no room for them.  Taking it
+ * without asking for them, as receive_header() does, then lets the kernel drop
+ * its own.  To a receive that does not want them a lack of room does not matter;
+ * but it gets hold of them if it can: it may run out of time, and the next one
+ * may want them.
+ */
+static int
+duplicate_fds(struct mproc__incoming *in, int socket, bool want_fds, int64_t deadline)
 {
-        int r;
+        int fds[MPROC__FDPASS_MAX];
+        size_t nfds = 0;
+        uint8_t byte;
+        ssize_t n;
+        int r = 0;
 
-        if (in->header_got > 0 || in->frame.nfds == 0)
-                return 0;
-        close_fds(in);
-        if ((r = peek_fds(in, socket, in->frame.nfds)) < 0)
+        close_fds(in); /* of an attempt that got no further */
+        in->fds_lost = false;
+        n = mproc__peek_fds(socket, &byte, 1, fds, &nfds, deadline);
+        if (n == -EMFILE)
+                r = table_is_full(in->announced);
+        else if (n < 0)
+                return receive_failed(in, (int)n);
+        else if ((r = store_fds(in, fds, nfds)) < 0)
+                for (size_t i = 0; i < nfds; i++)
+                        mproc__plat_close(&fds[i]);
+        if (r == 0 || want_fds)
                 return r;
-        if (in->nfds != in->frame.nfds)
-                return no_more(in, MPROC_EPROTO);
+        in->fds_lost = true;
         return 0;
 }
 
 /*
- * A header in pieces.  mproc sends the header with the message's first bytes in
- * one call, and no socket buffer is so small that Linux would divide it; so this
- * is for foreign peers.  The pieces have to be taken, or the socket would be
- * readable without end while we wait for more; the descriptors ride on the
- * first of them.
+ * The header has come.  An announcement says what to do before the next one is
+ * taken.  It binds nobody: the frame it spoke of may have failed to be sent, and
+ * another come instead.  Then the descriptors that were found may be those of a
+ * frame further back, as Linux looks past bytes that have none; they are found
+ * again when it is that frame's turn.
  */
 static int
-collect_header(struct mproc__incoming *in, int socket, int64_t deadline)
+accept_header(struct mproc__incoming *in)
+{
+        if (mproc__frame_decode(in->header, &in->frame) < 0)
+                return no_more(in, MPROC_EPROTO);
+        in->announced = 0;
+        if (in->frame.kind == MPROC__FRAME_ANNOUNCEMENT) {
+                in->announced = in->frame.nfds;
+                in->header_got = 0;
+                return 0;
+        }
+        if (in->frame.nfds == 0)
+                close_fds(in);
+        if (in->nfds != in->frame.nfds && !in->fds_lost)
+                return no_more(in, MPROC_EPROTO);
+        in->fds_lost = false;
+        return 0;
+}
+
+/* mproc sends a header in one piece, and no socket buffer is so small that Linux would divide it; others may. */
+static int
+receive_header(struct mproc__incoming *in, int socket, int64_t deadline)
 {
         ssize_t n;
-        int r;
 
-        if (in->header_got == 0) {
-                close_fds(in);
-                if ((r = peek_fds(in, socket, 1)) < 0)
-                        return r;
-        }
         while (!begun(in)) {
                 n = mproc__recv_fds(socket, in->header + in->header_got, MPROC__FRAME_BYTES - in->header_got, NULL,
                                     NULL, deadline);
                 if (n < 0)
                         return receive_failed(in, (int)n);
-                if (n == 0)
+                if (n == 0 && in->header_got > 0)
                         return no_more(in, MPROC_EBROKEN);
+                if (n == 0)
+                        return mproc__fail(MPROC_EEOF, "connection: end of file: the other side is closed");
                 in->header_got += (size_t)n;
         }
-        if (mproc__frame_decode(in->header, &in->frame) < 0 || in->nfds != in->frame.nfds)
-                return no_more(in, MPROC_EPROTO);
-        return 0;
+        return accept_header(in);
 }
 
 int
-mproc__incoming_look(struct mproc__incoming *in, int socket, int64_t deadline, struct mproc__frame *ret_frame)
+mproc__incoming_look(struct mproc__incoming *in, int socket, bool want_fds, int64_t deadline,
+                     struct mproc__frame *ret_frame)
 {
-        ssize_t n;
         int r;
 
         if (in->failed != 0)
                 return no_more(in, in->failed);
-        if (in->header_got == 0) {
-                n = mproc__peek_fds(socket, in->header, MPROC__FRAME_BYTES, NULL, NULL, deadline);
-                if (n < 0)
-                        return receive_failed(in, (int)n);
-                if (n == 0)
-                        return mproc__fail(MPROC_EEOF, "connection: end of file: the other side is closed");
-                if (n == MPROC__FRAME_BYTES && mproc__frame_decode(in->header, &in->frame) < 0)
-                        return no_more(in, MPROC_EPROTO);
-                if (n < MPROC__FRAME_BYTES && (r = collect_header(in, socket, deadline)) < 0)
+        while (!begun(in)) {
+                if (in->header_got == 0 && in->announced > 0 &&
+                    (r = duplicate_fds(in, socket, want_fds, deadline)) < 0)
                         return r;
-        } else if (!begun(in) && (r = collect_header(in, socket, deadline)) < 0) {
-                return r;
+                if ((r = receive_header(in, socket, deadline)) < 0)
+                        return r;
         }
         *ret_frame = in->frame;
         return 0;
 }
 
-/*
- * Take bytes of the message from the socket, and with the first of them the
- * header that was only looked at so far.  That header must come out as it was
- * seen: if not, another process receives from the same socket.
- */
+/* Take more of the message's bytes from the socket. */
 static int
 take(struct mproc__incoming *in, int socket, void *buffer, size_t room, int64_t deadline, size_t *ret_n)
 {
-        uint8_t header[MPROC__FRAME_BYTES];
-        struct iovec iov[2] = { { header, sizeof(header) }, { buffer, room } };
-        bool first = in->header_got == 0;
-        ssize_t n;
+        ssize_t n = mproc__recv_fds(socket, buffer, room, NULL, NULL, deadline);
 
-        n = mproc__recv_iov(socket, first ? iov : iov + 1, first ? 2 : 1, deadline);
         if (n < 0)
                 return receive_failed(in, (int)n);
-        if (first) {
-                if (n < MPROC__FRAME_BYTES || memcmp(header, in->header, sizeof(header)) != 0)
-                        return no_more(in, MPROC_EPROTO);
-                in->header_got = MPROC__FRAME_BYTES;
-                n -= MPROC__FRAME_BYTES;
-        } else if (n == 0) {
+        if (n == 0)
                 return no_more(in, MPROC_EBROKEN);
-        }
         *ret_n = (size_t)n;
         return 0;
 }
@@ -230,14 +224,15 @@ take(struct mproc__incoming *in, int socket, void *buffer, size_t room, int64_t 
 static int
 keep(struct mproc__incoming *in, const void *buffer, size_t got)
 {
-        in->data = malloc(got > 0 ? got : 1);
+        if (got == 0)
+                return 0;
+        in->data = malloc(got);
         if (in->data == NULL) {
                 in->failed = MPROC_EBROKEN;
-                return mproc__fail(
-                        -ENOMEM,
-                        "connection: time ran out in the middle of a message, and there is no memory to keep "
-                        "the %zu bytes that have come; nothing more can be received: close it",
-                        got);
+                return mproc__fail(-ENOMEM,
+                                   "connection: time ran out in the middle of a message, and there is no memory to "
+                                   "keep the %zu bytes that have come; nothing more can be received: close it",
+                                   got);
         }
         memcpy(in->data, buffer, got);
         in->got = in->capacity = got;
@@ -248,23 +243,20 @@ static int
 read_direct(struct mproc__incoming *in, int socket, uint8_t *buffer, int64_t deadline)
 {
         size_t len = (size_t)in->frame.len;
-        size_t got = 0, n;
-        int r;
+        size_t got = 0, n = 0;
+        int r, kept;
 
-        while (!begun(in) || got < len) {
-                r = take(in, socket, buffer + got, len - got, deadline, &n);
-                if (r < 0 && in->failed == 0 && begun(in)) {
-                        int kept = keep(in, buffer, got);
-
+        while (got < len) {
+                if ((r = take(in, socket, buffer + got, len - got, deadline, &n)) < 0) {
+                        kept = in->failed == 0 ? keep(in, buffer, got) : 0;
                         return kept < 0 ? kept : r;
                 }
-                if (r < 0)
-                        return r;
                 got += n;
         }
         return 0;
 }
 
+/* Room for at least one byte more, unless all are there. */
 static int
 grow(struct mproc__incoming *in)
 {
@@ -287,14 +279,14 @@ grow(struct mproc__incoming *in)
 int
 mproc__incoming_gather(struct mproc__incoming *in, int socket, int64_t deadline)
 {
-        size_t n;
+        size_t n = 0;
         int r;
 
-        while (in->data == NULL || !begun(in) || in->got < in->frame.len) {
+        while (in->data == NULL || in->got < in->frame.len) {
                 if ((r = grow(in)) < 0)
                         return r;
-                if (begun(in) && in->got == in->frame.len)
-                        break; /* an empty message whose header came in pieces */
+                if (in->got == in->frame.len)
+                        break;
                 r = take(in, socket, in->data + in->got, in->capacity - in->got, deadline, &n);
                 if (r < 0)
                         return r;
@@ -308,7 +300,7 @@ mproc__incoming_read(struct mproc__incoming *in, int socket, void *buffer, int64
 {
         int r;
 
-        if (in->header_got == 0 && in->data == NULL)
+        if (in->data == NULL)
                 return read_direct(in, socket, buffer, deadline);
         if ((r = mproc__incoming_gather(in, socket, deadline)) < 0)
                 return r;

@@ -2,12 +2,10 @@
 /*
  * channel/incoming.h - a message on its way in.
  *
- * As long as nothing goes wrong a message is left in its socket until a receive
- * can have all of it: its header is looked at (MSG_PEEK) and, when the receiver
- * has room, header and bytes are taken together.  So a buffer too small, a
- * message of another kind and a full descriptor table take nothing away.  Only a
- * receive that runs out of time in the middle of a message leaves something
- * here, and the next one goes on from it.
+ * A receive takes a header from the socket, then the bytes behind it, into its
+ * user's buffer.  What comes between, a buffer too small, another kind of frame
+ * than wanted, time running out, leaves what has been taken here, and the next
+ * receive goes on from it.
  *
  * None of this locks: whoever holds the connection's receiving side owns it.
  */
@@ -24,25 +22,23 @@
 struct mproc__incoming {
         uint8_t header[MPROC__FRAME_BYTES];
         size_t header_got;         /* bytes of it that were taken; all of them: the message has begun */
-        struct mproc__frame frame; /* valid once the message has begun, or after a successful look */
+        struct mproc__frame frame; /* valid once the message has begun */
         uint8_t *data;             /* what was taken of its bytes, from malloc */
         size_t got, capacity;      /* of data: bytes that are there, bytes that fit */
         int *fds;                  /* the descriptors beside it, owned; from malloc */
         size_t nfds;
-        int failed; /* MPROC_EBROKEN or MPROC_EPROTO: nothing more can be received, ever */
+        unsigned announced; /* so many descriptors ride on the header that comes next */
+        bool fds_lost;      /* there was no room for them, and nobody wanted them */
+        int failed;         /* MPROC_EBROKEN or MPROC_EPROTO: nothing more can be received, ever */
 };
 
 /*
- * Wait for a message and tell its header.  MPROC_EEOF, MPROC_EBROKEN,
- * MPROC_EPROTO, MPROC_ETIMEDOUT, -EMFILE, -errno; all with words.
+ * Wait until a message has begun, and tell its header.  want_fds: not without
+ * room for the descriptors beside it.  MPROC_EEOF, MPROC_EBROKEN, MPROC_EPROTO,
+ * MPROC_ETIMEDOUT, -EMFILE and -ENOMEM (the message stays), -errno; all with words.
  */
-int mproc__incoming_look(struct mproc__incoming *in, int socket, int64_t deadline, struct mproc__frame *ret_frame);
-
-/*
- * After a look: get hold of the descriptors beside the message, into in->fds.
- * -EMFILE, -ENOMEM; the message stays.  MPROC_EPROTO: not the announced number.
- */
-int mproc__incoming_take_fds(struct mproc__incoming *in, int socket);
+int mproc__incoming_look(struct mproc__incoming *in, int socket, bool want_fds, int64_t deadline,
+                         struct mproc__frame *ret_frame);
 
 /* After a look: all of the message into a buffer with room for frame.len.  Out of time, it keeps what it got. */
 int mproc__incoming_read(struct mproc__incoming *in, int socket, void *buffer, int64_t deadline);

@@ -5,7 +5,7 @@
  * Runs in: every process.  Owns: nothing but what a call needs while it lasts.
  *
  * A small message is one system call to send, header and bytes together, and
- * two to receive: one looks at the header, one takes it with the bytes.
+ * two to receive.
  */
 #include "channel/message.h"
 
@@ -15,6 +15,7 @@
 #include "wire/frame.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,7 +24,7 @@
 /* --- sending -------------------------------------------------------------------------------------- */
 
 static int
-send_failed(int r, size_t sent, size_t nfds)
+send_failed(int r, size_t sent)
 {
         if (r == MPROC_ETIMEDOUT && sent > 0)
                 return mproc__fail(
@@ -35,13 +36,41 @@ send_failed(int r, size_t sent, size_t nfds)
                 return mproc__fail(r, "connection: the other side made no room in time; nothing was sent");
         if (r == -EPIPE)
                 return mproc__fail(r, "connection: the other side is closed: nobody can receive");
-        if (r == -EBADF && nfds > 0)
-                return mproc__fail(
-                        r, "connection: one of the %zu descriptors to be sent is not open; nothing was sent", nfds);
         if (r == -ETOOMANYREFS)
                 return mproc__fail(r, "connection: too many descriptors of this user are on their way and not yet "
                                       "received (the limit is RLIMIT_NOFILE); nothing was sent");
         return mproc__fail_errno(-r, "connection: sending failed");
+}
+
+/*
+ * A descriptor that is not open makes sendmsg() fail before anything is sent,
+ * but after the announcement; so they are looked at before.  One that is closed
+ * between then and now leaves an announcement without a frame, which is harmless.
+ */
+static int
+check_fds(const int *fds, size_t nfds)
+{
+        for (size_t i = 0; i < nfds; i++)
+                if (fcntl(fds[i], F_GETFD) < 0)
+                        return mproc__fail(
+                                -EBADF,
+                                "connection: descriptor %d, number %zu of the %zu to be sent, is not open; "
+                                "nothing was sent",
+                                fds[i], i, nfds);
+        return 0;
+}
+
+/* One header and what follows it.  *ret_sent counts, also on failure. */
+static int
+send_frame(int socket, const struct mproc__frame *frame, const void *data, const int *fds, int64_t deadline,
+           size_t *ret_sent)
+{
+        uint8_t header[MPROC__FRAME_BYTES];
+        struct iovec iov[2] = { { header, sizeof(header) }, { (void *)(uintptr_t)data, (size_t)frame->len } };
+        size_t nfds = frame->kind == MPROC__FRAME_ANNOUNCEMENT ? 0 : frame->nfds;
+
+        mproc__frame_encode(frame, header);
+        return mproc__send_fds(socket, iov, 2, fds, nfds, deadline, ret_sent);
 }
 
 /*
@@ -50,27 +79,30 @@ send_failed(int r, size_t sent, size_t nfds)
  * in the middle, at once, and not left to wait for the rest.
  */
 static int
-send_frame(struct mproc_connection *c, const struct mproc__frame *frame, const void *data, const int *fds,
-           int64_t deadline)
+send_frames(struct mproc_connection *c, const struct mproc__frame *frame, const void *data, const int *fds,
+            int64_t deadline)
 {
-        uint8_t header[MPROC__FRAME_BYTES];
-        struct iovec iov[2] = { { header, sizeof(header) }, { (void *)(uintptr_t)data, (size_t)frame->len } };
+        struct mproc__frame announcement = { .kind = MPROC__FRAME_ANNOUNCEMENT, .nfds = frame->nfds };
         size_t sent = 0;
-        int r;
+        int r = 0;
 
         if (c->send_broken)
                 return mproc__fail(MPROC_EBROKEN,
                                    "connection: an earlier message could not be sent to its end, so no "
                                    "other can follow it; close the connection");
-        mproc__frame_encode(frame, header);
-        r = mproc__send_fds(c->socket, iov, 2, fds, frame->nfds, deadline, &sent);
+        if ((r = check_fds(fds, frame->nfds)) < 0)
+                return r;
+        if (frame->nfds > 0 && (r = send_frame(c->socket, &announcement, NULL, NULL, deadline, &sent)) == 0)
+                sent = 0;
+        if (r == 0)
+                r = send_frame(c->socket, frame, data, fds, deadline, &sent);
         if (r == 0)
                 return 0;
         if (sent > 0 && r != -EPIPE) {
                 c->send_broken = true;
                 (void)shutdown(c->socket, SHUT_WR);
         }
-        return send_failed(r, sent, frame->nfds);
+        return send_failed(r, sent);
 }
 
 int
@@ -82,7 +114,7 @@ mproc__message_send(struct mproc_connection *c, enum mproc__frame_kind kind, con
 
         if ((r = mproc__connection_begin(c, MPROC__USE_SEND, deadline)) < 0)
                 return r;
-        r = send_frame(c, &frame, data, fds, deadline);
+        r = send_frames(c, &frame, data, fds, deadline);
         return mproc__connection_end(c, MPROC__USE_SEND, r);
 }
 
@@ -147,26 +179,6 @@ check_fits(const struct mproc__frame *frame, struct destination *to)
         return 0;
 }
 
-/*
- * The descriptors are had before the message is begun, as it stays where it is
- * if that fails.  To a receive that does not want them it does not matter; but
- * it may run out of time, and the next one may want them.
- */
-static int
-take_fds(struct mproc_connection *c, const struct mproc__frame *frame, bool wanted)
-{
-        int r = mproc__incoming_take_fds(&c->in, c->socket);
-
-        if (r < 0 && (wanted || c->in.failed != 0))
-                return r;
-        if (wanted && c->in.nfds != frame->nfds)
-                return mproc__fail(-EMFILE,
-                                   "connection: the descriptors beside this message are lost: a receive that did "
-                                   "not ask for them began it when there was no room for them; receive the "
-                                   "message without");
-        return 0;
-}
-
 /* The receiving side is ours. */
 static int
 receive_message(struct mproc_connection *c, struct destination *to, int64_t deadline)
@@ -174,9 +186,13 @@ receive_message(struct mproc_connection *c, struct destination *to, int64_t dead
         struct mproc__frame frame;
         int r;
 
-        if ((r = mproc__incoming_look(&c->in, c->socket, deadline, &frame)) < 0 || (r = check_fits(&frame, to)) < 0 ||
-            (r = take_fds(c, &frame, to->nfds != NULL)) < 0)
+        if ((r = mproc__incoming_look(&c->in, c->socket, to->nfds != NULL, deadline, &frame)) < 0 ||
+            (r = check_fits(&frame, to)) < 0)
                 return r;
+        if (to->nfds != NULL && c->in.nfds != frame.nfds)
+                return mproc__fail(-EMFILE,
+                                   "connection: the descriptors beside this message are lost: a receive that did not "
+                                   "ask for them began it when there was no room for them; receive it without");
         if (to->alloc)
                 r = mproc__incoming_gather(&c->in, c->socket, deadline);
         else

@@ -188,8 +188,9 @@ receive_failure(int socket, int err, int64_t deadline)
 }
 
 static ssize_t
-receive(int socket, struct iovec *iov, int niov, int *fds, size_t *nfds, int64_t deadline, int flags)
+receive(int socket, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline, int flags)
 {
+        struct iovec iov = { .iov_base = buffer, .iov_len = len };
         union control control;
         struct msghdr message;
         ssize_t n;
@@ -197,8 +198,8 @@ receive(int socket, struct iovec *iov, int niov, int *fds, size_t *nfds, int64_t
 
         for (;;) {
                 memset(&message, 0, sizeof(message));
-                message.msg_iov = iov;
-                message.msg_iovlen = niov;
+                message.msg_iov = &iov;
+                message.msg_iovlen = 1;
                 if (fds != NULL) { /* without room for them the kernel drops them: none is ever installed */
                         message.msg_control = &control;
                         message.msg_controllen = sizeof(control);
@@ -231,21 +232,11 @@ receive(int socket, struct iovec *iov, int niov, int *fds, size_t *nfds, int64_t
 ssize_t
 mproc__recv_fds(int socket, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline)
 {
-        struct iovec iov = { .iov_base = buffer, .iov_len = len };
-
-        return receive(socket, &iov, 1, fds, nfds, deadline, 0);
+        return receive(socket, buffer, len, fds, nfds, deadline, 0);
 }
 
 ssize_t
 mproc__peek_fds(int socket, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline)
 {
-        struct iovec iov = { .iov_base = buffer, .iov_len = len };
-
-        return receive(socket, &iov, 1, fds, nfds, deadline, MSG_PEEK);
-}
-
-ssize_t
-mproc__recv_iov(int socket, struct iovec *iov, int niov, int64_t deadline)
-{
-        return receive(socket, iov, niov, NULL, NULL, deadline, 0);
+        return receive(socket, buffer, len, fds, nfds, deadline, MSG_PEEK);
 }

@@ -32,11 +32,10 @@ ssize_t mproc__recv_fds(int socket, void *buffer, size_t len, int *fds, size_t *
 /*
  * The same without taking anything away: the bytes are still there, and the
  * descriptors are duplicates of those that are.  So a table with no room
- * (-EMFILE) loses nothing.  May return fewer bytes than are there.
+ * (-EMFILE) loses nothing.  May return fewer bytes than are there.  Linux looks
+ * at all that is queued, however little is asked for, up to the first byte with
+ * descriptors: a slow call where there are none and much is queued.
  */
 ssize_t mproc__peek_fds(int socket, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline);
-
-/* Receive into several places (iov is left as it is); descriptors that come are closed. */
-ssize_t mproc__recv_iov(int socket, struct iovec *iov, int niov, int64_t deadline);
 
 #endif

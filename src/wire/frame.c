@@ -35,8 +35,17 @@ mproc__frame_decode(const uint8_t bytes[MPROC__FRAME_BYTES], struct mproc__frame
         memcpy(&frame.len, bytes + 8, 8);
         if (memcmp(bytes, magic, sizeof(magic)) != 0 || frame.nfds > MPROC__FDPASS_MAX || frame.len > LEN_MAX)
                 return MPROC_EPROTO;
-        if (frame.kind != MPROC__FRAME_MESSAGE && frame.kind != MPROC__FRAME_GIFT)
+        switch (frame.kind) {
+        case MPROC__FRAME_ANNOUNCEMENT:
+                if (frame.nfds == 0 || frame.len != 0)
+                        return MPROC_EPROTO;
+                break;
+        case MPROC__FRAME_MESSAGE:
+        case MPROC__FRAME_GIFT:
+                break;
+        default:
                 return MPROC_EPROTO;
+        }
         *ret_frame = frame;
         return 0;
 }

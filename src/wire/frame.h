@@ -5,7 +5,8 @@
  *      offset  bytes
  *      0       4      "mpc1": so that a stream of something else is told from ours
  *      4       2      kind
- *      6       2      how many descriptors ride on the header's first byte
+ *      6       2      how many descriptors ride on the header's first byte;
+ *                     in an announcement: on that of the next header
  *      8       8      length of what follows
  *
  * Native byte order: both ends run on one machine.  docs/wire.md tells who
@@ -19,8 +20,9 @@
 #define MPROC__FRAME_BYTES 16
 
 enum mproc__frame_kind {
-        MPROC__FRAME_MESSAGE = 1, /* a user's bytes */
-        MPROC__FRAME_GIFT = 2     /* a connection that changes its owner */
+        MPROC__FRAME_MESSAGE = 1,     /* a user's bytes */
+        MPROC__FRAME_GIFT = 2,        /* a connection that changes its owner */
+        MPROC__FRAME_ANNOUNCEMENT = 3 /* nothing: the frame behind it brings descriptors */
 };
 
 struct mproc__frame {
