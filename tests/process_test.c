@@ -926,6 +926,7 @@ use_foreign_handles(mproc_args *args)
 
         handle_is_foreign(shared_handle);
         handle_is_foreign(own_handle); /* the one by which this very process was started, locked at that moment */
+        mproc_process_free(own_handle);
         mproc_process_free(shared_handle);
         CHECK_STR(text, "still there");
         CHECK_STR(mproc_args_string(args, 0), "still there");

@@ -468,11 +468,12 @@ mproc_process_free(mproc_process *p)
         if (p->child && p->creator == getpid())
                 (void)mproc__child_poll(p->child); /* nothing left to do for one that has ended */
         mproc__child_unref(p->child);
-        mproc__args_free(p->args);
         (void)pthread_mutex_destroy(&p->mutex);
         free(p->name);
-        if (p->creator == getpid()) /* a forked child may have become this process, by this identity */
+        if (p->creator == getpid()) { /* a forked child may be this very process, with these arguments and this identity */
+                mproc__args_free(p->args);
                 free(p->identity);
+        }
         free(p);
         errno = saved;
 }
