@@ -76,46 +76,27 @@ note_status(struct mproc__child *child, const struct mproc__status *s, const cha
         }
 }
 
-static size_t
-take_one(struct mproc__child *child)
-{
-        struct mproc__status s;
-        char text[MPROC__STATUS_TEXT_MAX];
-
-        if (child->partial_len < sizeof s)
-                return 0;
-        memcpy(&s, child->partial, sizeof s);
-        s.step[sizeof s.step - 1] = 0;
-        if (s.text_len >= sizeof text)
-                return child->partial_len; /* not our language: drop it all */
-        if (child->partial_len < sizeof s + s.text_len)
-                return 0;
-        memcpy(text, child->partial + sizeof s, s.text_len);
-        text[s.text_len] = 0;
-        note_status(child, &s, text);
-        return sizeof s + s.text_len;
-}
-
 static void
 drain_locked(struct mproc__child *child)
 {
-        while (child->channel >= 0) {
-                size_t used;
-                ssize_t n = mproc__recv_fds(child->channel, child->partial + child->partial_len,
-                                            sizeof child->partial - child->partial_len, NULL, NULL,
-                                            MPROC__AT_ONCE);
+        struct {
+                struct mproc__status status;
+                char text[MPROC__STATUS_TEXT_MAX];
+        } in;
+
+        /* The end is a child's last word; the fork server has one more, about a child that is its own. */
+        while (child->channel >= 0 && !(child->end_seen && child->ours)) {
+                ssize_t n = mproc__channel_recv(child->channel, &in, sizeof in - 1, NULL, NULL, MPROC__AT_ONCE);
 
                 if (n == 0)
                         mproc__channel_close(&child->channel);
                 if (n <= 0)
                         return;
-                child->partial_len += (size_t)n;
-                while ((used = take_one(child)) > 0) {
-                        child->partial_len -= used;
-                        memmove(child->partial, child->partial + used, child->partial_len);
-                }
-                if (child->end_seen)
-                        return; /* its last word */
+                if (n < (ssize_t)sizeof in.status)
+                        continue; /* not our language */
+                in.text[(size_t)n - sizeof in.status] = 0;
+                in.status.step[sizeof in.status.step - 1] = 0;
+                note_status(child, &in.status, in.text);
         }
 }
 
@@ -277,6 +258,8 @@ mproc__child_wait(struct mproc__child *child, int64_t deadline_ns)
         for (;;) {
                 struct pollfd p = { .events = POLLIN };
 
+                if (deadline_ns == MPROC__NEVER && child->ours && child->pidfd >= 0)
+                        mproc__plat_wait_end(child->pid, child->pidfd); /* fewer calls than poll, and woken sooner */
                 if (mproc__child_poll(child))
                         return true;
                 if (mproc__deadline_passed(deadline_ns))
@@ -289,8 +272,6 @@ mproc__child_wait(struct mproc__child *child, int64_t deadline_ns)
                         drain_locked(child);
                         (void)pthread_mutex_unlock(&child->mutex);
                         (void)mproc__plat_poll(&p, 1, slice < deadline_ns ? slice : deadline_ns);
-                } else if (deadline_ns == MPROC__NEVER && child->ours) {
-                        mproc__plat_wait_end(child->pid, child->pidfd); /* one call less, and woken a little sooner, than by poll */
                 } else {
                         (void)mproc__plat_poll(&p, 1, deadline_ns);
                 }

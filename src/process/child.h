@@ -40,8 +40,6 @@ struct mproc__child {
         int error;
         char step[32];
         char text[MPROC__STATUS_TEXT_MAX];
-        size_t partial_len; /* a message of which not all has arrived */
-        char partial[sizeof(struct mproc__status) + MPROC__STATUS_TEXT_MAX];
 };
 
 /* A record for a child to be: made before the start, so that nothing can fail after it.  NULL: no memory. */

@@ -105,27 +105,25 @@ write_file(const struct mproc__encoder *e, int *ret_fd)
         return 0;
 }
 
-/* The message is small and the socket empty and new: what does not fit at once never will. */
+/*
+ * One packet, and one more for each further portion of descriptors.  They are small and
+ * the socket is empty and new: what does not fit at once never will.
+ */
 static int
 send_message(int channel, struct mproc__encoder *e, bool in_file)
 {
         struct boot_header header = { .magic = BOOT_MAGIC, .nfds = (uint32_t)e->nfds, .in_file = in_file,
                                       .len = e->len };
         struct iovec iov[2] = { { .iov_base = &header, .iov_len = sizeof header },
-                                { .iov_base = e->data, .iov_len = in_file ? 0 : e->len } };
+                                { .iov_base = e->data, .iov_len = e->len } };
         size_t portion = e->nfds < FDS_PER_PORTION ? e->nfds : FDS_PER_PORTION;
-        bool rest = portion < e->nfds;
-        int r = mproc__send_fds(channel, iov, rest || in_file ? 1 : 2, e->fds, portion, MPROC__AT_ONCE, NULL);
+        int r = mproc__send_fds(channel, iov, in_file ? 1 : 2, e->fds, portion, MPROC__AT_ONCE, NULL);
 
         for (size_t done = portion; r == 0 && done < e->nfds; done += portion) {
-                struct iovec mark = { .iov_base = &header, .iov_len = 1 };
+                struct iovec mark = { .iov_base = (char[]){ 1 }, .iov_len = 1 };
 
                 portion = e->nfds - done < FDS_PER_PORTION ? e->nfds - done : FDS_PER_PORTION;
                 r = mproc__send_fds(channel, &mark, 1, e->fds + done, portion, MPROC__AT_ONCE, NULL);
-        }
-        if (r == 0 && rest && !in_file) {
-                iov[1] = (struct iovec){ .iov_base = e->data, .iov_len = e->len };
-                r = mproc__send_fds(channel, &iov[1], 1, NULL, 0, MPROC__AT_ONCE, NULL);
         }
         return r;
 }
@@ -196,25 +194,24 @@ damaged(void)
                                          "to be started by mproc, and by the same version of it?");
 }
 
+/* One more portion of descriptors. */
 static int
-receive_bytes(int channel, void *data, size_t len, struct received *in, uint32_t nfds)
+receive_portion(int channel, struct received *in, uint32_t nfds)
 {
-        for (size_t done = 0; done < len;) {
-                int fds[MPROC__FDPASS_MAX];
-                size_t n = 0;
-                ssize_t got = mproc__recv_fds(channel, (char *)data + done, len - done, fds, &n, MPROC__NEVER);
+        int fds[MPROC__FDPASS_MAX];
+        size_t n = 0;
+        char mark;
+        ssize_t got = mproc__channel_recv(channel, &mark, 1, fds, &n, MPROC__NEVER);
 
-                if (got < 0)
-                        return mproc__fail((int)got, "receiving the arguments: %s", mproc_strerror((int)got));
-                if (n > nfds - in->nfds || got == 0) {
-                        for (size_t i = 0; i < n; i++)
-                                mproc__plat_close(&fds[i]);
-                        return got == 0 ? mproc__fail(MPROC_EEOF, "the parent died while starting this process") : damaged();
-                }
-                memcpy(in->fds + in->nfds, fds, n * sizeof *fds);
-                in->nfds += n;
-                done += (size_t)got;
+        if (got < 0)
+                return mproc__fail((int)got, "receiving the arguments: %s", mproc_strerror((int)got));
+        if (got == 0 || n == 0 || n > nfds - in->nfds) {
+                for (size_t i = 0; i < n; i++)
+                        mproc__plat_close(&fds[i]);
+                return got == 0 ? mproc__fail(MPROC_EEOF, "the parent died while starting this process") : damaged();
         }
+        memcpy(in->fds + in->nfds, fds, n * sizeof *fds);
+        in->nfds += n;
         return 0;
 }
 
@@ -236,19 +233,25 @@ map_file(struct received *in, uint64_t len)
         return 0;
 }
 
+/* The one message that a process of this kind gets: it stays where it is for good, and its texts are used there. */
+static _Alignas(16) uint8_t packet[sizeof(struct boot_header) + INLINE_MAX];
+
 static int
 receive(int channel, struct received *in)
 {
         struct boot_header h;
         int first[MPROC__FDPASS_MAX];
         size_t nfirst = 0;
-        ssize_t n = mproc__recv_fds(channel, &h, sizeof h, first, &nfirst, MPROC__NEVER);
+        ssize_t n = mproc__channel_recv(channel, packet, sizeof packet, first, &nfirst, MPROC__NEVER);
         int r = 0;
 
         if (n == 0)
                 return mproc__fail(MPROC_EEOF, "the parent died while starting this process");
-        if (n != sizeof h || h.magic != BOOT_MAGIC || nfirst > h.nfds || h.nfds > 65536 || (h.in_file && !h.nfds) ||
-            (!h.in_file && h.len > INLINE_MAX)) {
+        if (n < 0)
+                return mproc__fail((int)n, "receiving the arguments: %s", mproc_strerror((int)n));
+        memcpy(&h, packet, sizeof h);
+        if ((size_t)n < sizeof h || h.magic != BOOT_MAGIC || nfirst > h.nfds || h.nfds > 65536 ||
+            (h.in_file ? !h.nfds : (size_t)n - sizeof h != h.len)) {
                 for (size_t i = 0; i < nfirst; i++)
                         mproc__plat_close(&first[i]);
                 return damaged();
@@ -258,20 +261,19 @@ receive(int channel, struct received *in)
                 return mproc__fail(-ENOMEM, "no memory for %u descriptors", (unsigned)h.nfds);
         memcpy(in->fds, first, nfirst * sizeof *first);
         in->nfds = nfirst;
-        while (r == 0 && in->nfds < h.nfds) {
-                char mark;
-
-                r = receive_bytes(channel, &mark, 1, in, h.nfds);
-        }
+        while (r == 0 && in->nfds < h.nfds)
+                r = receive_portion(channel, in, h.nfds);
         if (r == 0 && h.in_file)
                 return map_file(in, h.len);
-        if (r == 0) {
-                in->block = (struct mproc__block){ .data = malloc((size_t)h.len + 1), .len = (size_t)h.len };
-                if (!in->block.data)
-                        return mproc__fail(-ENOMEM, "no memory for %llu bytes of arguments", (unsigned long long)h.len);
-                r = receive_bytes(channel, in->block.data, in->block.len, in, h.nfds);
-        }
+        in->block = (struct mproc__block){ .data = packet + sizeof h, .len = (size_t)h.len };
         return r;
+}
+
+/* A text for the life of this process. */
+static const char *
+stay(const struct received *in, const char *text)
+{
+        return in->block.mapped ? strdup(text) : text; /* the mapping goes with the arguments */
 }
 
 static int
@@ -296,11 +298,10 @@ understand(int channel, struct received *in, struct mproc__boot *boot, const cha
         boot->die_with_parent = (flags & BOOT_DIE_WITH_PARENT) != 0;
         boot->keep_signals = (flags & BOOT_KEEP_SIGNALS) != 0;
         boot->signal_mask = mask;
-        if (directory && !(boot->directory = strdup(directory)))
-                return mproc__fail(-ENOMEM, "no memory for the working directory");
+        boot->directory = directory ? stay(in, directory) : NULL;
         self.daemon = (flags & BOOT_DAEMON) != 0;
-        if (!(self.name = strdup(name)) || !(self.identity = strdup(identity)) || !(self.method = strdup(method)) ||
-            !(self.parent_name = strdup(parent_name)))
+        if (!(self.name = stay(in, name)) || !(self.identity = stay(in, identity)) ||
+            !(self.method = stay(in, method)) || !(self.parent_name = stay(in, parent_name)))
                 return mproc__fail(-ENOMEM, "no memory for the name of a process");
         mproc__self_become(&self);
         if (executable && (r = mproc_set_executable(executable)) < 0)
@@ -332,9 +333,7 @@ mproc__boot_receive(int channel, struct mproc__boot *ret_boot, const char **rete
         free(in.fds);
         if (in.block.mapped)
                 (void)munmap(in.block.data, in.block.len);
-        else
-                free(in.block.data);
         if (r == 0)
-                r = mproc__stash_await(channel);
+                mproc__stash_expect();
         return r;
 }

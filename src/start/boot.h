@@ -26,12 +26,12 @@ struct mproc__boot {
         bool die_with_parent;
         bool keep_signals;
         uint64_t signal_mask; /* the parent's, to be kept */
-        char *directory;      /* the parent's working directory; NULL if it has none */
+        const char *directory; /* the parent's working directory; NULL if it has none */
 };
 
 /*
  * Receive it, and become who it says (start/self.c).  On failure *reterr_step
- * names the step, and words are set.  The stash is awaited, not taken.
+ * names the step, and words are set.  The stash lies behind it, and is not taken out.
  */
 int mproc__boot_receive(int channel, struct mproc__boot *ret_boot, const char **reterr_step);
 

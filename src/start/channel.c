@@ -8,6 +8,7 @@
 #include "start/channel.h"
 #include "core/locks.h"
 #include "platform/platform.h"
+#include "wire/fdpass.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -38,7 +39,7 @@ mproc__channel_make(int ret_fd[2])
 
         mproc__lock(MPROC__LOCK_STASH);
         r = reserve_locked();
-        if (r == 0 && (r = mproc__plat_socketpair(SOCK_STREAM, ret_fd)) == 0) {
+        if (r == 0 && (r = mproc__plat_socketpair(SOCK_SEQPACKET, ret_fd)) == 0) {
                 ends[count++] = ret_fd[0];
                 ends[count++] = ret_fd[1];
         }
@@ -65,6 +66,14 @@ mproc__channel_close(int *fd)
                 capacity = 0;
         }
         mproc__unlock(MPROC__LOCK_STASH);
+}
+
+ssize_t
+mproc__channel_recv(int channel, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline)
+{
+        ssize_t n = mproc__recv_fds(channel, buffer, len, fds, nfds, deadline);
+
+        return n == 0 || n == -ECONNRESET ? mproc__recv_fds(channel, buffer, len, fds, nfds, deadline) : n;
 }
 
 void

@@ -10,11 +10,22 @@
 #ifndef MPROC_START_CHANNEL_H
 #define MPROC_START_CHANNEL_H
 
-/* A connected pair.  -EMFILE, -ENFILE, -ENOMEM; sets no words. */
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A connected pair that keeps messages apart.  -EMFILE, -ENFILE, -ENOMEM; sets no words. */
 int mproc__channel_make(int ret_fd[2]);
 
 /* Close one end, if it is open, and set it to -1. */
 void mproc__channel_close(int *fd);
+
+/*
+ * mproc__recv_fds, one packet.  A peer that closed its end with something unreceived in it (a
+ * child's stash, as a rule) makes the system report a reset once, in front of what it
+ * had sent; so the end of file counts when it is seen a second time.
+ */
+ssize_t mproc__channel_recv(int channel, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline);
 
 /* In a forked child: close all but its own end (-1: it has none). */
 void mproc__channels_forked(int own);

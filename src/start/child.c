@@ -14,7 +14,6 @@
 #include "start/status.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -188,14 +187,12 @@ mproc__child_main(int channel)
         const char *step;
         int r, exitcode;
 
-        (void)fcntl(channel, F_SETFD, FD_CLOEXEC);
         mproc__self.channel = channel;
         if ((r = mproc__boot_receive(channel, &boot, &step)) < 0)
                 start_failed(step, r);
         if (boot.directory && chdir(boot.directory) != 0)
                 start_failed("chdir", mproc__fail_errno(errno, "going to the parent's working directory %s",
                                                         boot.directory));
-        free(boot.directory);
         if (boot.die_with_parent && (r = mproc__plat_die_with_peer(channel)) < 0)
                 start_failed("parent", mproc__fail_errno(-r, "tying this process's life to its parent's"));
         set_mask(&boot);

@@ -97,16 +97,11 @@ identify_by_text(struct object *o)
 static void
 describe_object(const struct dl_phdr_info *info, struct object *o)
 {
-        ssize_t n;
-
         o->base = info->dlpi_addr;
         o->is_program = !info->dlpi_name || !*info->dlpi_name;
         o->path[0] = 0;
-        if (!o->is_program) {
+        if (!o->is_program)
                 (void)snprintf(o->path, sizeof o->path, "%s", info->dlpi_name);
-        } else if ((n = readlink("/proc/self/exe", o->path, sizeof o->path - 1)) > 0) {
-                o->path[n] = 0;
-        }
         if (!find_build_id(info, o))
                 identify_by_text(o);
 }
@@ -172,6 +167,20 @@ find(uintptr_t address, const struct object *wanted, struct object *ret)
         return dl_iterate_phdr(visit, &s) != 0;
 }
 
+/* The program's own path is looked up only for those who want to tell it. */
+static void
+name_program(struct object *o)
+{
+        static char path[4096];
+        ssize_t n;
+
+        if (!o->is_program)
+                return;
+        if (!*path && (n = readlink("/proc/self/exe", path, sizeof path - 1)) < 0)
+                return;
+        (void)strcpy(o->path, path);
+}
+
 void
 mproc__entry_describe(mproc__function *function, char *buffer, size_t size)
 {
@@ -183,7 +192,10 @@ mproc__entry_describe(mproc__function *function, char *buffer, size_t size)
             (uintptr_t)info.dli_saddr == address) {
                 (void)snprintf(buffer, size, "%s", info.dli_sname);
         } else if (o && find(address, NULL, o)) {
-                const char *slash = strrchr(o->path, '/');
+                const char *slash;
+
+                name_program(o);
+                slash = strrchr(o->path, '/');
 
                 (void)snprintf(buffer, size, "%s+0x%zx", slash ? slash + 1 : o->path, (size_t)(address - o->base));
         } else {
@@ -207,6 +219,7 @@ mproc__entry_encode(mproc__function *function, struct mproc__encoder *e)
                                    "have a name in another process (a nested function or generated code has not)",
                                    (void *)address);
         }
+        name_program(o);
         mproc__enc_string(e, o->path);
         mproc__enc_u32(e, o->is_program);
         mproc__enc_u32(e, o->kind);

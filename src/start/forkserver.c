@@ -164,11 +164,10 @@ launch_locked(void)
 
 /*
  * Under the lock, so that the socket cannot be replaced between: the child's stash
- * and the request go to the same server.  *ret_pidfd is a borrowed number to watch
- * while the answer is awaited.
+ * and the request go to the same server.  1: it has just died.
  */
 static int
-request_locked(const struct mproc__launch *launch, int beacon, int *ret_channel, int *ret_pidfd)
+request_locked(const struct mproc__launch *launch, int beacon, int *ret_channel)
 {
         struct iovec iov = { .iov_base = (char[]){ 1 }, .iov_len = 1 };
         int childs = -1;
@@ -181,9 +180,6 @@ request_locked(const struct mproc__launch *launch, int beacon, int *ret_channel,
                 return r;
         r = mproc__send_fds(server.socket, &iov, 1, &childs, 1, MPROC__NEVER, NULL);
         mproc__channel_close(&childs);
-        *ret_pidfd = -1;
-        if (r == 0 && server.pidfd >= 0)
-                (void)mproc__plat_dup(server.pidfd, ret_pidfd);
         if (r < 0) {
                 mproc__channel_close(ret_channel);
                 if (r == -EPIPE || r == -ECONNRESET)
@@ -193,31 +189,30 @@ request_locked(const struct mproc__launch *launch, int beacon, int *ret_channel,
         return r;
 }
 
-/* One status message with its text.  0: there; 1: the channel has ended or the server is dead without a word. */
+/* One status message with its text.  0: there; 1: the channel has ended without a word. */
 static int
-await_word(int channel, int server_pidfd, struct mproc__started *ret)
+await_word(int channel, struct mproc__started *ret)
 {
+        struct {
+                struct mproc__status status;
+                char text[MPROC__STATUS_TEXT_MAX];
+        } in;
         int fds[MPROC__FDPASS_MAX];
-        size_t nfds = 0;
-        struct pollfd p[2] = { { .fd = channel, .events = POLLIN }, { .fd = server_pidfd, .events = POLLIN } };
-        struct mproc__status *s = &ret->early;
-        ssize_t n;
+        size_t nfds = 0, len;
+        ssize_t n = mproc__channel_recv(channel, &in, sizeof in, fds, &nfds, MPROC__NEVER);
 
-        (void)mproc__plat_poll(p, server_pidfd >= 0 ? 2 : 1, MPROC__NEVER);
-        n = mproc__recv_fds(channel, s, sizeof *s, fds, &nfds, MPROC__AT_ONCE);
-        if (n != sizeof *s)
+        if (n < (ssize_t)sizeof in.status)
                 return 1;
-        if (s->kind == MPROC__STATUS_HELLO && nfds == 1) {
+        if (in.status.kind == MPROC__STATUS_HELLO && nfds == 1) {
                 ret->pidfd = fds[0];
                 nfds = 0;
         }
         for (size_t i = 0; i < nfds; i++)
                 mproc__plat_close(&fds[i]);
-        memset(ret->early_text, 0, sizeof ret->early_text);
-        if (s->text_len >= sizeof ret->early_text)
-                return 1;
-        if (s->text_len > 0)
-                (void)mproc__recv_fds(channel, ret->early_text, s->text_len, NULL, NULL, MPROC__AT_ONCE);
+        len = (size_t)n - sizeof in.status;
+        ret->early = in.status;
+        memcpy(ret->early_text, in.text, len);
+        ret->early_text[len < sizeof ret->early_text ? len : len - 1] = 0;
         return 0;
 }
 
@@ -227,9 +222,9 @@ await_word(int channel, int server_pidfd, struct mproc__started *ret)
  * Nothing at all means that the server died before it forked (or that both died).
  */
 static int
-await_child(int channel, int server_pidfd, struct mproc__started *ret)
+await_child(int channel, struct mproc__started *ret)
 {
-        if (await_word(channel, server_pidfd, ret) != 0)
+        if (await_word(channel, ret) != 0)
                 return 1;
         ret->pid = ret->early.pid;
         if (ret->early.kind == MPROC__STATUS_HELLO) {
@@ -252,14 +247,13 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
         if ((r = mproc__tracker_ensure()) < 0 || (r = mproc__program_beacon(&beacon)) < 0)
                 return r;
         for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-                int channel = -1, server_pidfd = -1;
+                int channel = -1;
 
                 mproc__lock(MPROC__LOCK_START);
-                r = request_locked(launch, beacon, &channel, &server_pidfd);
+                r = request_locked(launch, beacon, &channel);
                 mproc__unlock(MPROC__LOCK_START);
                 if (r == 0)
-                        r = await_child(channel, server_pidfd, ret);
-                mproc__plat_close(&server_pidfd);
+                        r = await_child(channel, ret);
                 if (r == 0) {
                         ret->channel = channel;
                         ret->announces = true;

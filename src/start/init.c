@@ -9,6 +9,7 @@
 #include "start/forkserver.h"
 #include "tracker/tracker.h"
 
+#include <fcntl.h>
 #include <mproc/context.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +45,8 @@ mproc_init(int argc, char **argv)
         if (argc < 2)
                 return;
         if (strcmp(argv[1], MPROC__ARG_CHILD) == 0) {
-                demand(is_socket(MPROC__FD_INHERITED, SOCK_STREAM), argv[1]);
+                demand(is_socket(MPROC__FD_INHERITED, SOCK_SEQPACKET), argv[1]);
+                (void)fcntl(MPROC__FD_INHERITED, F_SETFD, FD_CLOEXEC);
                 mproc__child_main(MPROC__FD_INHERITED);
         }
         if (strcmp(argv[1], MPROC__ARG_FORKSERVER) == 0) {

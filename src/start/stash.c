@@ -11,6 +11,7 @@
 #include "core/locks.h"
 #include "platform/platform.h"
 #include "program/program.h"
+#include "start/channel.h"
 #include "start/start.h"
 #include "wire/fdpass.h"
 
@@ -50,7 +51,7 @@ take_locked(void)
         if (!waiting)
                 return;
         waiting = false;
-        n = mproc__recv_fds(mproc__self.channel, &mark, 1, fds, &nfds, MPROC__AT_ONCE);
+        n = mproc__channel_recv(mproc__self.channel, &mark, 1, fds, &nfds, MPROC__AT_ONCE);
         if (n == 1 && nfds > 0)
                 beacon_fd = fds[0];
         if (n == 1 && nfds > 1)
@@ -85,13 +86,9 @@ mproc__stash_server(void)
         return server_fd;
 }
 
-int
-mproc__stash_await(int channel)
+void
+mproc__stash_expect(void)
 {
-        struct pollfd p = { .fd = channel, .events = POLLIN };
-
-        (void)mproc__plat_poll(&p, 1, MPROC__NEVER); /* it comes right behind the message before it, or the end does */
         waiting = true;
         mproc__program_set_source(take_beacon);
-        return 0;
 }

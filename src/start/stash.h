@@ -15,8 +15,8 @@
 /* Put into the channel of a child: the beacon, and the fork server's socket (-1: none).  Sets words. */
 int mproc__stash_send(int channel, int beacon, int server);
 
-/* In an exec'd child: its channel has a stash.  Waits until it has arrived, does not take it. */
-int mproc__stash_await(int channel);
+/* In an exec'd child: the stash is what its channel holds now, and nothing else will come. */
+void mproc__stash_expect(void);
 
 /* This child's fork server socket, or -1; each time the same.  Takes the stash out on first need. */
 int mproc__stash_server(void);

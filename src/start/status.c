@@ -21,11 +21,12 @@ mproc__status_send(int channel, struct mproc__status *status, const char *step, 
 
         if (channel < 0)
                 return;
-        status->text_len = (uint32_t)(len < MPROC__STATUS_TEXT_MAX ? len : MPROC__STATUS_TEXT_MAX - 1);
+        if (len >= MPROC__STATUS_TEXT_MAX)
+                len = MPROC__STATUS_TEXT_MAX - 1;
         if (step)
                 (void)strncpy(status->step, step, sizeof status->step - 1); /* the struct came zeroed */
         iov[0] = (struct iovec){ .iov_base = status, .iov_len = sizeof *status };
-        iov[1] = (struct iovec){ .iov_base = (void *)(uintptr_t)text, .iov_len = status->text_len };
-        (void)mproc__send_fds(channel, iov, status->text_len ? 2 : 1, &fd, fd >= 0, MPROC__AT_ONCE, NULL);
+        iov[1] = (struct iovec){ .iov_base = (void *)(uintptr_t)text, .iov_len = len };
+        (void)mproc__send_fds(channel, iov, len ? 2 : 1, &fd, fd >= 0, MPROC__AT_ONCE, NULL);
         errno = saved;
 }

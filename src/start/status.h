@@ -2,8 +2,8 @@
 /*
  * start/status.h - what a child (and the fork server about it) tells its parent.
  *
- * Fixed-size messages on the channel, each followed by text_len bytes of text, each
- * sent by one call and small enough never to be cut.  Told, not answered.
+ * One packet each on the channel: the struct, and behind it its text, as long as the packet
+ * is.  Told, not answered.
  */
 #ifndef MPROC_START_STATUS_H
 #define MPROC_START_STATUS_H
@@ -26,7 +26,7 @@ struct mproc__status {
         int32_t code;
         int32_t exitcode;
         uint32_t core_dumped;
-        uint32_t text_len;
+        uint32_t reserved;
         int64_t user_us, system_us, maxrss_bytes; /* MPROC__STATUS_EXIT */
         char step[32];                            /* NUL-terminated */
 };

@@ -411,8 +411,6 @@ mproc__args_free(mproc_args *args)
         free(args->taken);
         if (args->block.mapped)
                 (void)munmap(args->block.data, args->block.len);
-        else
-                free(args->block.data);
         free(args->values);
         (void)pthread_mutex_destroy(&args->mutex);
         free(args);

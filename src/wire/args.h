@@ -30,13 +30,12 @@ void mproc__args_given(mproc_args *args);
 void mproc__args_mark(mproc_args *args, bool on);
 
 /*
- * What the child received.  On success the args own the fds, and the block
- * with its release function.  MPROC_EPROTO, -ENOMEM.
+ * What the child received.  On success the args own the fds and the block.  MPROC_EPROTO, -ENOMEM.
  */
 struct mproc__block {
         void *data;
         size_t len;
-        bool mapped; /* munmap instead of free */
+        bool mapped; /* to be unmapped; otherwise it stays for good */
 };
 int mproc__args_decode(struct mproc__block *block, size_t at, int *fds, size_t nfds, mproc_args **ret_args);
 
