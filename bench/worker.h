@@ -34,7 +34,7 @@ extern char *bench_child_argv[3];
  */
 int bench_worker(size_t size_mib, const struct bench_contender *contenders);
 
-/* Tell what failed, once per text is enough: "posix_spawn: No such file". */
+/* Tell what failed: "posix_spawn: No such file".  Only the first few are printed. */
 void bench_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* waitpid, without EINTR; 0 if the child left with exit code 0, else -1 after bench_say(who). */
