@@ -153,10 +153,12 @@ function merge_labels(    i, j, kept, n)
                                         (label_end[j] - label_end[i]) ^ 2 < 64)
                                         n = j
                 if (n) {
-                        label_us[n] = (label_us[n] + label_us[i]) / 2
+                        label_us[n] = (label_us[n] * label_count[n] + label_us[i]) / (label_count[n] + 1)
+                        label_count[n]++
                         label_text[n] = label_text[n] ", " label_text[i]
                 } else {
                         kept++
+                        label_count[kept] = 1
                         label_x[kept] = label_x[i]; label_us[kept] = label_us[i]; label_end[kept] = label_end[i]
                         label_class[kept] = label_class[i]; label_text[kept] = label_text[i]
                 }
