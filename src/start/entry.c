@@ -11,10 +11,8 @@
 
 #include <dlfcn.h>
 #include <elf.h>
-#include <errno.h>
 #include <link.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,7 +29,7 @@ enum id_kind { ID_BUILD = 1, ID_TEXT = 2 };
 struct object {
         uintptr_t base;
         bool is_program; /* the executable itself, not a shared object */
-        char path[4096];
+        const char *path; /* where the loader, or the message, has it; "" for the program until it is asked for */
         enum id_kind kind;
         size_t id_len;
         uint8_t id[ID_MAX];
@@ -99,9 +97,7 @@ describe_object(const struct dl_phdr_info *info, struct object *o)
 {
         o->base = info->dlpi_addr;
         o->is_program = !info->dlpi_name || !*info->dlpi_name;
-        o->path[0] = 0;
-        if (!o->is_program)
-                (void)snprintf(o->path, sizeof o->path, "%s", info->dlpi_name);
+        o->path = o->is_program ? "" : info->dlpi_name;
         if (!find_build_id(info, o))
                 identify_by_text(o);
 }
@@ -178,54 +174,47 @@ name_program(struct object *o)
                 return;
         if (!*path && (n = readlink("/proc/self/exe", path, sizeof path - 1)) < 0)
                 return;
-        (void)strcpy(o->path, path);
+        o->path = path;
 }
 
 void
 mproc__entry_describe(mproc__function *function, char *buffer, size_t size)
 {
         uintptr_t address = (uintptr_t)function;
-        struct object *o = malloc(sizeof *o);
+        struct object o;
         Dl_info info;
 
         if (dladdr && dladdr((const void *)address, &info) != 0 && info.dli_sname &&
             (uintptr_t)info.dli_saddr == address) {
                 (void)snprintf(buffer, size, "%s", info.dli_sname);
-        } else if (o && find(address, NULL, o)) {
+        } else if (find(address, NULL, &o)) {
                 const char *slash;
 
-                name_program(o);
-                slash = strrchr(o->path, '/');
-
-                (void)snprintf(buffer, size, "%s+0x%zx", slash ? slash + 1 : o->path, (size_t)(address - o->base));
+                name_program(&o);
+                slash = strrchr(o.path, '/');
+                (void)snprintf(buffer, size, "%s+0x%zx", slash ? slash + 1 : o.path, (size_t)(address - o.base));
         } else {
                 (void)snprintf(buffer, size, "0x%zx", (size_t)address);
         }
-        free(o);
 }
 
 int
 mproc__entry_encode(mproc__function *function, struct mproc__encoder *e)
 {
         uintptr_t address = (uintptr_t)function;
-        struct object *o = malloc(sizeof *o);
+        struct object o;
 
-        if (!o)
-                return mproc__fail(-ENOMEM, "no memory to name a function");
-        if (!find(address, NULL, o)) {
-                free(o);
+        if (!find(address, NULL, &o))
                 return mproc__fail(MPROC_ETARGET,
                                    "the target %p lies in no loaded program or shared object: only functions of those "
                                    "have a name in another process (a nested function or generated code has not)",
                                    (void *)address);
-        }
-        name_program(o);
-        mproc__enc_string(e, o->path);
-        mproc__enc_u32(e, o->is_program);
-        mproc__enc_u32(e, o->kind);
-        mproc__enc_bytes(e, o->id, o->id_len);
-        mproc__enc_u64(e, address - o->base);
-        free(o);
+        name_program(&o);
+        mproc__enc_string(e, o.path);
+        mproc__enc_u32(e, o.is_program);
+        mproc__enc_u32(e, o.kind);
+        mproc__enc_bytes(e, o.id, o.id_len);
+        mproc__enc_u64(e, address - o.base);
         return 0;
 }
 
@@ -276,34 +265,26 @@ load(const struct object *wanted, struct object *here)
 int
 mproc__entry_decode(struct mproc__decoder *d, mproc__function **ret_function)
 {
-        struct object *wanted = calloc(3, sizeof *wanted);
-        struct object *here = wanted + 1;
-        const char *path = mproc__dec_string(d);
+        struct object wanted = { .path = mproc__dec_string(d) };
+        struct object here, holder;
         const void *id;
         uintptr_t address;
         uint64_t offset;
-        int r = 0;
+        int r;
 
-        if (!wanted)
-                return mproc__fail(-ENOMEM, "no memory to find a function");
-        wanted->is_program = mproc__dec_u32(d) != 0;
-        wanted->kind = (enum id_kind)mproc__dec_u32(d);
-        id = mproc__dec_bytes(d, &wanted->id_len);
+        wanted.is_program = mproc__dec_u32(d) != 0;
+        wanted.kind = (enum id_kind)mproc__dec_u32(d);
+        id = mproc__dec_bytes(d, &wanted.id_len);
         offset = mproc__dec_u64(d);
-        if (d->error || !path || wanted->id_len > ID_MAX || strlen(path) >= sizeof wanted->path) {
-                r = mproc__fail(MPROC_EPROTO, "the target's name that arrived is damaged");
-        } else {
-                memcpy(wanted->id, id, wanted->id_len);
-                (void)strcpy(wanted->path, path);
-                if (!find(0, wanted, here))
-                        r = load(wanted, here);
-        }
-        address = here->base + (uintptr_t)offset;
-        if (r == 0 && (!find(address, NULL, wanted + 2) || wanted[2].base != here->base))
-                r = mproc__fail(MPROC_ETARGET, "the target's offset 0x%llx lies outside the code of %s",
-                                (unsigned long long)offset, wanted->path);
-        if (r == 0)
-                *ret_function = (mproc__function *)address;
-        free(wanted);
-        return r;
+        if (d->error || !wanted.path || wanted.id_len > ID_MAX)
+                return mproc__fail(MPROC_EPROTO, "the target's name that arrived is damaged");
+        memcpy(wanted.id, id, wanted.id_len);
+        if (!find(0, &wanted, &here) && (r = load(&wanted, &here)) < 0)
+                return r;
+        address = here.base + (uintptr_t)offset;
+        if (!find(address, NULL, &holder) || holder.base != here.base)
+                return mproc__fail(MPROC_ETARGET, "the target's offset 0x%llx lies outside the code of %s",
+                                   (unsigned long long)offset, wanted.path);
+        *ret_function = (mproc__function *)address;
+        return 0;
 }
