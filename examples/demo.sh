@@ -38,7 +38,8 @@ for program in first second; do
                 answer=$("$build/examples/$program" "$method")
                 status=$?
                 echo "$answer"
-                [ "$answer" = hello ] && [ $status = 0 ] || fail "$program $method: exit status $status"
+                [ "$answer" = hello ] || fail "$program $method does not print hello"
+                [ $status = 0 ] || fail "$program $method: exit status $status"
         done
 done
 

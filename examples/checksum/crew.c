@@ -241,8 +241,10 @@ take_results(struct crew *crew)
         while ((r = mproc_queue_get(crew->results, &result, sizeof result, &len, MPROC_NOWAIT)) == 0) {
                 const struct member *m = &crew->members[result.serial % crew->size];
 
-                if (len != sizeof result || result.serial != m->serial || result.index != m->first)
-                        return MPROC_EPROTO;
+                if (len != sizeof result || result.serial != m->serial || result.index != m->first) {
+                        bar_say(crew->bar, "a result came that no worker owes");
+                        return -ECANCELED;
+                }
                 take_result(crew, &result);
                 bar_draw(crew->bar);
         }
