@@ -368,7 +368,7 @@ TEST(a_gift_that_cannot_be_sent_stays)
         CHECK_CODE(mproc_connection_recv_connection(b, &got, MPROC_NOWAIT), MPROC_ETIMEDOUT);
         struct transfer t = { .connection = gift };
         CHECK_INT(pthread_create(&thread, NULL, receive_for_ever, &t), 0);
-        WAIT_UNTIL(count_sleeping_threads() == 1, 10000);
+        WAIT_UNTIL(is_being_received_from(gift), 10000);
         CHECK_CODE(mproc_connection_send_connection(a, gift, LONG_MS), -EBUSY);
         CHECK_OK(mproc_connection_send(other, "x", 1, LONG_MS));
         pthread_join(thread, NULL);

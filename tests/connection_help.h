@@ -8,13 +8,14 @@
 
 #include "support/runner.h"
 
+#include <dirent.h>
 #include <mproc/mproc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LONG_MS 30000 /* a wait that is not meant to run out */
+#define LONG_MS scaled_ms(30000) /* a wait that is not meant to run out */
 
 /* The byte at a place of a test message: any shift, cut or mixture shows. */
 static inline uint8_t
@@ -112,22 +113,35 @@ receive_for_ever(void *arg)
         return NULL;
 }
 
-/* The state of a thread that sleeps in a call cannot be seen from outside but by asking the system. */
+/* A thread that sleeps in a call can be told from outside by the system alone. */
 static inline int
 count_sleeping_threads(void)
 {
+        DIR *dir = opendir("/proc/self/task");
+        struct dirent *entry;
         int sleeping = 0;
 
-        for (int tid = getpid() + 1; tid < getpid() + 1000; tid++) {
-                char *path = text_format("/proc/self/task/%d/stat", tid);
-                char *stat = read_file(path, NULL);
+        CHECK(dir != NULL);
+        while ((entry = readdir(dir)) != NULL) {
+                char *path = text_format("/proc/self/task/%s/stat", entry->d_name);
+                char *stat = atoi(entry->d_name) != getpid() ? read_file(path, NULL) : NULL;
 
-                if (stat != NULL && strstr(stat, ") S ") != NULL)
-                        sleeping++;
+                sleeping += stat != NULL && strstr(stat, ") S ") != NULL;
                 free(stat);
                 free(path);
         }
+        closedir(dir);
         return sleeping;
+}
+
+/* Another thread is receiving from it now, or about to wait. */
+static inline bool
+is_being_received_from(mproc_connection *c)
+{
+        char byte;
+
+        return mproc_connection_recv(c, &byte, 0, NULL, MPROC_NOWAIT) == MPROC_ETIMEDOUT &&
+               strstr(mproc_last_error(), "another thread") != NULL;
 }
 
 /* --- the other end as a bare socket: see docs/wire.md --------------------------------------------- */

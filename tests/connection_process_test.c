@@ -27,7 +27,7 @@ expect_exit(mproc_process *p, int wanted)
 {
         int exitcode;
 
-        CHECK_OK(mproc_process_join(p, scaled_ms(30000)));
+        CHECK_OK(mproc_process_join(p, LONG_MS));
         CHECK_OK(mproc_process_exitcode(p, &exitcode));
         CHECK_MSG(exitcode == wanted, "exit code %d, not %d: %s", exitcode, wanted, mproc_process_error(p));
         mproc_process_free(p);
@@ -178,6 +178,41 @@ TEST(a_forked_child_inherits_connections_only_when_asked_to)
                 free_pipe(other_reader, other_writer);
                 free_pipe(wait_here, go);
         }
+}
+
+/* The program forks by itself, while another thread receives and holds what it holds. */
+TEST(a_fork_that_is_not_ours_can_use_connections)
+{
+        mproc_connection *a, *b, *c, *d;
+        struct transfer t;
+        pthread_t thread;
+        char byte;
+        pid_t pid;
+
+        if (under_tsan())
+                SKIP("ThreadSanitizer and fork");
+        make_pipe(&a, &b);
+        make_pipe(&c, &d);
+        t = (struct transfer){ .connection = c };
+        CHECK_INT(pthread_create(&thread, NULL, receive_for_ever, &t), 0);
+        WAIT_UNTIL(is_being_received_from(c), 10000);
+        if ((pid = fork()) == 0) {
+                send_text(b, "from the fork");
+                CHECK_CODE(mproc_connection_recv(c, &byte, 1, NULL, MPROC_NOWAIT), MPROC_EBROKEN);
+                CHECK_OK(mproc_connection_send(c, "x", 1, MPROC_NOWAIT));
+                CHECK_OK(mproc_connection_send(d, "y", 1, MPROC_NOWAIT));
+                free_pipe(a, b);
+                free_pipe(c, d);
+                _exit(0);
+        }
+        expect_text(a, "from the fork");
+        CHECK_INT(wait_program(pid, LONG_MS), 0);
+        pthread_join(thread, NULL);
+        CHECK_OK(t.result);
+        CHECK_OK(mproc_connection_recv(d, &byte, 1, NULL, LONG_MS));
+        CHECK_INT(byte, 'x');
+        free_pipe(a, b);
+        free_pipe(c, d);
 }
 
 /* --- death ---------------------------------------------------------------------------------------- */

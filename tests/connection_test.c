@@ -464,6 +464,78 @@ TEST(a_receive_that_ran_out_of_time_goes_on_where_it_was)
         mproc_connection_free(c);
 }
 
+/* --- memory --------------------------------------------------------------------------------------- */
+
+static void
+limit_memory_to(rlim_t more_bytes)
+{
+        char *statm = read_file("/proc/self/statm", NULL);
+        struct rlimit limit;
+
+        CHECK(statm != NULL && getrlimit(RLIMIT_AS, &limit) == 0);
+        limit.rlim_cur = more_bytes == RLIM_INFINITY
+                                 ? limit.rlim_max
+                                 : (rlim_t)strtoul(statm, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE) + more_bytes;
+        CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+        free(statm);
+}
+
+static void
+skip_where_memory_cannot_be_limited(void)
+{
+        if (under_asan() || under_tsan() || under_valgrind())
+                SKIP("the checker needs its memory");
+}
+
+TEST(a_message_for_which_there_is_no_memory_stays)
+{
+        struct transfer t = { .len = 64 << 20, .count = 1, .seed = 8, .timeout_ms = LONG_MS };
+        mproc_connection *a, *b;
+        pthread_t thread;
+        void *data = NULL;
+        size_t len;
+
+        skip_where_memory_cannot_be_limited();
+        make_pipe(&a, &b);
+        t.connection = a;
+        thread = start_sender(&t);
+        CHECK_OK(mproc_connection_poll(b, LONG_MS)); /* by now the sender has its memory */
+        limit_memory_to(40 << 20);
+        for (int i = 0; i < 2; i++) {
+                CHECK_CODE(mproc_connection_recv_alloc(b, &data, &len, LONG_MS), -ENOMEM);
+                CHECK_CONTAINS(mproc_last_error(), "stays");
+        }
+        limit_memory_to(RLIM_INFINITY);
+        CHECK_OK(mproc_connection_recv_alloc(b, &data, &len, LONG_MS));
+        CHECK_INT(len, t.len);
+        check_message(data, len, 8);
+        free(data);
+        pthread_join(thread, NULL);
+        CHECK_OK(t.result);
+        free_pipe(a, b);
+}
+
+/* Then what has come cannot be kept for the next receive, and the connection is of no more use. */
+TEST(no_memory_to_keep_half_a_message_is_told)
+{
+        static uint8_t half[170000], buffer[2 * sizeof half];
+        uint8_t header[HEADER_BYTES];
+        int raw;
+        mproc_connection *c = half_raw_pipe(&raw);
+
+        skip_where_memory_cannot_be_limited();
+        make_header(header, KIND_MESSAGE, 0, sizeof buffer);
+        raw_send(raw, header, sizeof header, NULL, 0);
+        raw_send(raw, half, sizeof half, NULL, 0);
+        limit_memory_to(0);
+        CHECK_CODE(mproc_connection_recv(c, buffer, sizeof buffer, NULL, MPROC_NOWAIT), -ENOMEM);
+        CHECK_CONTAINS(mproc_last_error(), "keep");
+        CHECK_CODE(mproc_connection_recv(c, buffer, sizeof buffer, NULL, MPROC_NOWAIT), MPROC_EBROKEN);
+        limit_memory_to(RLIM_INFINITY);
+        close(raw);
+        mproc_connection_free(c);
+}
+
 /* --- signals -------------------------------------------------------------------------------------- */
 
 static atomic_int ticks;
@@ -632,7 +704,7 @@ TEST(a_second_receiver_waits_no_longer_than_it_was_told)
         make_pipe(&a, &b);
         struct transfer t = { .connection = a };
         CHECK_INT(pthread_create(&thread, NULL, receive_for_ever, &t), 0);
-        WAIT_UNTIL(count_sleeping_threads() == 1, 10000);
+        WAIT_UNTIL(is_being_received_from(a), 10000);
         CHECK_CODE(mproc_connection_recv(a, &byte, 1, NULL, MPROC_NOWAIT), MPROC_ETIMEDOUT);
         CHECK_CODE(mproc_connection_recv(a, &byte, 1, NULL, 30), MPROC_ETIMEDOUT);
         CHECK_CONTAINS(mproc_last_error(), "another thread");

@@ -105,9 +105,9 @@ START_METHOD_TEST(a_process_is_ready_when_it_has_ended)
         CHECK_CODE(mproc_wait(&item, 1, MPROC_NOWAIT), MPROC_ETIMEDOUT);
         CHECK_CODE(mproc_wait(&item, 1, 20), MPROC_ETIMEDOUT);
         mproc_connection_close(here);
-        CHECK_INT(mproc_wait(&item, 1, scaled_ms(LONG_MS)), 1);
+        CHECK_INT(mproc_wait(&item, 1, LONG_MS), 1);
         CHECK_INT(item.ready, 1);
-        CHECK_OK(mproc_process_join(p, scaled_ms(LONG_MS)));
+        CHECK_OK(mproc_process_join(p, LONG_MS));
         CHECK_OK(mproc_process_exitcode(p, &exitcode));
         CHECK_INT(exitcode, 3);
         CHECK_INT(mproc_wait(&item, 1, MPROC_FOREVER), 1); /* after the join, too */
@@ -145,7 +145,7 @@ enum { CONNECTION, QUEUE, FD, PROCESS, ITEMS };
 static void
 expect_only(mproc_waitable *items, int which)
 {
-        CHECK_INT(mproc_wait(items, ITEMS, scaled_ms(LONG_MS)), 1);
+        CHECK_INT(mproc_wait(items, ITEMS, LONG_MS), 1);
         for (int i = 0; i < ITEMS; i++)
                 CHECK_MSG((items[i].ready != 0) == (i == which), "item %d: ready %d, waited for %d", i,
                           items[i].ready, which);
