@@ -99,7 +99,9 @@ change_and_wake(mproc__word *word, uint32_t change, int count)
         long r;
 
         MPROC__TSAN_RELEASE(word);
+#ifndef MPROC__TSAN /* which knows no fences */
         atomic_thread_fence(memory_order_seq_cst);
+#endif
         r = syscall(FUTEX_CALL, word, OP_WAKE_OP, count, (void *)0, word, change);
         errno = saved;
         return r > 0 ? (int)r : 0;
