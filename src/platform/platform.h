@@ -36,6 +36,12 @@ int mproc__plat_poll(struct pollfd *fds, size_t count, int64_t deadline_ns);
 
 void mproc__plat_close(int *fd);                         /* closes if >= 0, sets it to -1, keeps errno */
 int mproc__plat_dup(int fd, int *ret_fd);                /* close-on-exec duplicate */
+
+/*
+ * The descriptor, or a copy of it above 2, or a negated errno; one of the two is closed.  A program may
+ * run with its standard streams closed: what it prints must not go into a descriptor of ours in their place.
+ */
+int mproc__plat_off_streams(int fd);
 int mproc__plat_socketpair(int type, int ret_fd[2]);     /* AF_UNIX */
 int mproc__plat_memfd(const char *name, int *ret_fd);    /* anonymous shared file, empty */
 

@@ -65,6 +65,8 @@ mproc__shm_unnamed(void)
 
         if (fd < 0)
                 return -errno;
+        if ((fd = mproc__plat_off_streams(fd)) < 0)
+                return fd;
         (void)fchmod(fd, 0600); /* the umask may have taken away more than it should */
         return fd;
 }
@@ -114,6 +116,8 @@ mproc__beacon_reopen(int fd, int *ret_fd)
         copy = open(path, O_RDWR | O_CLOEXEC);
         if (copy < 0)
                 return -errno;
+        if ((copy = mproc__plat_off_streams(copy)) < 0)
+                return copy;
         *ret_fd = copy;
         return 0;
 }

@@ -149,7 +149,7 @@ open_path(const char *path, int mode)
         int fd = open(path, mode | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
         if (fd >= 0)
-                return fd;
+                return mproc__plat_off_streams(fd);
         return errno == ELOOP || errno == ENXIO || errno == EISDIR || errno == ENODEV ? MPROC_ECORRUPT : -errno;
 }
 

@@ -162,10 +162,12 @@ detach_fds(struct msghdr *message, int *fds, size_t *nfds)
                 count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
                 for (size_t i = 0; i < count; i++) {
                         memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(int));
-                        if (cmsg->cmsg_type == SCM_RIGHTS && *nfds < MPROC__FDPASS_MAX)
+                        if (cmsg->cmsg_type != SCM_RIGHTS || *nfds == MPROC__FDPASS_MAX)
+                                mproc__plat_close(&fd);
+                        else if ((fd = mproc__plat_off_streams(fd)) >= 0)
                                 fds[(*nfds)++] = fd;
                         else
-                                mproc__plat_close(&fd);
+                                message->msg_flags |= MSG_CTRUNC; /* lost, as if there had been no number for it */
                 }
         }
 }

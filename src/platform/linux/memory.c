@@ -196,6 +196,8 @@ mproc__bell_create(int *ret_fd)
 
         if (fd < 0)
                 return -errno;
+        if ((fd = mproc__plat_off_streams(fd)) < 0)
+                return fd;
         *ret_fd = fd;
         return 0;
 }

@@ -61,6 +61,8 @@ mproc__plat_pidfd_open(pid_t pid, int *ret_pidfd)
                 missing = true;
         if (fd < 0)
                 return -errno;
+        if ((fd = mproc__plat_off_streams((int)fd)) < 0)
+                return (int)fd;
         *ret_pidfd = (int)fd; /* close-on-exec by definition */
         return 0;
 }

@@ -212,7 +212,8 @@ mproc__plat_spawn(struct mproc__plat_spawn *spawn, pid_t *ret_pid, int *ret_pidf
                 mproc__plat_close(&pidfd);
         } else {
                 *ret_pid = pid;
-                *ret_pidfd = pidfd;
+                if ((*ret_pidfd = mproc__plat_off_streams(pidfd)) < 0)
+                        *ret_pidfd = -1; /* no number is free: it is done without, as where there are none */
         }
         (void)pthread_setcancelstate(cancel, NULL);
         return -err;

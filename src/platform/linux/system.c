@@ -32,6 +32,8 @@ mproc__plat_memfd(const char *name, int *ret_fd)
 
         if (fd < 0)
                 return -errno;
+        if ((fd = mproc__plat_off_streams(fd)) < 0)
+                return fd;
         *ret_fd = fd;
         return 0;
 }

@@ -34,7 +34,34 @@ mproc__plat_dup(int fd, int *ret_fd)
 }
 
 int
+mproc__plat_off_streams(int fd)
+{
+        int copy, r;
+
+        if (fd < 0 || fd > 2)
+                return fd;
+        r = mproc__plat_dup(fd, &copy);
+        mproc__plat_close(&fd);
+        return r < 0 ? r : copy;
+}
+
+int
 mproc__plat_socketpair(int type, int ret_fd[2])
 {
-        return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ret_fd) == 0 ? 0 : -errno;
+        int fd[2];
+
+        if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fd) != 0)
+                return -errno;
+        for (int i = 0; i < 2; i++) {
+                int moved = mproc__plat_off_streams(fd[i]);
+
+                if (moved < 0) {
+                        mproc__plat_close(&fd[1 - i]);
+                        return moved;
+                }
+                fd[i] = moved;
+        }
+        ret_fd[0] = fd[0];
+        ret_fd[1] = fd[1];
+        return 0;
 }
