@@ -36,7 +36,8 @@ set_target_properties(mproc-static PROPERTIES EXPORT_NAME static)
 set_target_properties(mproc PROPERTIES
         VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
         LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/mproc.map)
-target_link_options(mproc PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/mproc.map
+# All symbols are bound when the library is loaded: bound later, they would be bound anew in each forked child.
+target_link_options(mproc PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/mproc.map -Wl,-z,now
         ${MPROC_SANITIZE_FLAGS})
 if(MPROC_SANITIZE) # Whoever links the archive needs the run-time too.
         target_link_options(mproc-static INTERFACE ${MPROC_SANITIZE_FLAGS})

@@ -80,7 +80,7 @@ int mproc__plat_fork(pid_t *ret_pid, int *ret_pidfd);
  * Only for a process with one thread.  -ENOSYS where it cannot be done soundly.
  * Returns in two processes: *ret_pid is 0 in the child.
  */
-int mproc__plat_fork_sibling(pid_t *ret_pid);
+int mproc__plat_fork_sibling(pid_t *ret_pid, int *ret_pidfd);
 
 int mproc__plat_pidfd_open(pid_t pid, int *ret_pidfd); /* -ENOSYS where there are none */
 bool mproc__plat_has_pidfds(void);

@@ -12,6 +12,7 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -155,11 +156,55 @@ visit(struct dl_phdr_info *info, size_t size, void *arg)
                memcmp(o->id, s->wanted->id, o->id_len) == 0;
 }
 
+/*
+ * The program itself never moves or changes, and most targets lie in it: it is looked up
+ * once.  Written under the lock of who comes first, then only read.
+ */
+static struct object program;
+static pthread_once_t program_once = PTHREAD_ONCE_INIT;
+
+static int
+visit_program(struct dl_phdr_info *info, size_t size, void *arg)
+{
+        (void)size;
+        (void)arg;
+        info->dlpi_name = "";
+        if (code_segment(info, 0, &program))
+                describe_object(info, &program);
+        return 1;
+}
+
+static void
+find_program(void)
+{
+        (void)dl_iterate_phdr(visit_program, NULL);
+}
+
+void
+mproc__entry_prepare(void)
+{
+        (void)pthread_once(&program_once, find_program);
+}
+
+static bool
+is_program(uintptr_t address, const struct object *wanted)
+{
+        mproc__entry_prepare();
+        if (address)
+                return address >= program.low && address < program.high;
+        return program.kind == wanted->kind && program.id_len == wanted->id_len &&
+               memcmp(program.id, wanted->id, wanted->id_len) == 0;
+}
+
 static bool
 find(uintptr_t address, const struct object *wanted, struct object *ret)
 {
         struct search s = { .address = address, .wanted = wanted, .found = ret };
 
+        if (is_program(address, wanted)) {
+                *ret = program;
+                return true;
+        }
         return dl_iterate_phdr(visit, &s) != 0;
 }
 

@@ -19,6 +19,9 @@ int mproc__entry_encode(mproc__function *function, struct mproc__encoder *encode
 /* Find it here, loading its shared object if need be.  MPROC_ETARGET, MPROC_EBUILDID, MPROC_EPROTO, with words. */
 int mproc__entry_decode(struct mproc__decoder *decoder, mproc__function **ret_function);
 
+/* Fork server: look up once what its children would look up each. */
+void mproc__entry_prepare(void);
+
 /* For messages: "name", or "prog+0x1234".  Cut to size. */
 void mproc__entry_describe(mproc__function *function, char *buffer, size_t size);
 

@@ -60,12 +60,18 @@ forget_locked(void)
 }
 
 static void
-look_locked(void)
+find_locked(void)
 {
         if (server.socket < 0 && !server.asked_stash) {
                 server.asked_stash = true;
                 server.socket = mproc__stash_server();
         }
+}
+
+static void
+look_locked(void)
+{
+        find_locked();
         if (server.socket >= 0 && is_dead_locked())
                 forget_locked();
 }
@@ -164,7 +170,7 @@ launch_locked(void)
 
 /*
  * Under the lock, so that the socket cannot be replaced between: the child's stash
- * and the request go to the same server.  1: it has just died.
+ * and the request go to the same server.  1: it is dead.
  */
 static int
 request_locked(const struct mproc__launch *launch, int beacon, int *ret_channel)
@@ -173,7 +179,7 @@ request_locked(const struct mproc__launch *launch, int beacon, int *ret_channel)
         int childs = -1;
         int r;
 
-        look_locked();
+        find_locked(); /* a dead one refuses the request, below: no need to ask before */
         if (server.socket < 0 && (r = launch_locked()) < 0)
                 return r;
         if ((r = mproc__boot_prepare(launch, "forkserver", beacon, server.socket, ret_channel, &childs)) < 0)
@@ -182,8 +188,10 @@ request_locked(const struct mproc__launch *launch, int beacon, int *ret_channel)
         mproc__channel_close(&childs);
         if (r < 0) {
                 mproc__channel_close(ret_channel);
-                if (r == -EPIPE || r == -ECONNRESET)
-                        return 1; /* it has just died */
+                if (r == -EPIPE || r == -ECONNRESET) {
+                        forget_locked();
+                        return 1;
+                }
                 mproc__fail(r, "asking the fork server: %s", mproc_strerror(r));
         }
         return r;
@@ -244,7 +252,7 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
 {
         int beacon, r;
 
-        if ((r = mproc__tracker_ensure()) < 0 || (r = mproc__program_beacon(&beacon)) < 0)
+        if ((r = mproc__tracker_ensure(&beacon)) < 0)
                 return r;
         for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
                 int channel = -1;

@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "platform/platform.h"
 #include "start/forkserver.h"
+#include "start/entry.h"
 #include "start/preload.h"
 #include "start/start.h"
 #include "start/status.h"
@@ -37,7 +38,7 @@ static struct {
         bool plain_fork;         /* something was preloaded: its fork handlers have to run */
         int preload_error;
         struct served *children; /* those we have to wait for */
-        struct sigaction old_int, old_quit;
+        bool waits;              /* there has been one, and SIGCHLD is caught */
 } server;
 
 static void
@@ -46,18 +47,31 @@ on_child(int signal)
         (void)signal; /* it interrupts ppoll */
 }
 
+/*
+ * SIGINT and SIGQUIT, which a terminal sends to everybody, stay blocked: that costs a
+ * child nothing to undo.  So does SIGCHLD, but while we wait.
+ */
 static void
-set_signals(void)
+set_mask(void)
 {
-        struct sigaction ignore = { .sa_handler = SIG_IGN }, child = { .sa_handler = on_child };
         sigset_t mask;
 
-        (void)sigaction(SIGINT, &ignore, &server.old_int);
-        (void)sigaction(SIGQUIT, &ignore, &server.old_quit);
-        (void)sigaction(SIGCHLD, &child, NULL);
         (void)sigemptyset(&mask);
-        (void)sigaddset(&mask, SIGCHLD); /* delivered only while we wait */
+        (void)sigaddset(&mask, SIGINT);
+        (void)sigaddset(&mask, SIGQUIT);
+        (void)sigaddset(&mask, SIGCHLD);
         (void)sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+/* For the first child that is ours to wait for. */
+static void
+catch_children(void)
+{
+        struct sigaction action = { .sa_handler = on_child };
+
+        if (!server.waits)
+                (void)sigaction(SIGCHLD, &action, NULL);
+        server.waits = true;
 }
 
 static void
@@ -65,9 +79,8 @@ unset_signals_in_child(void)
 {
         struct sigaction normal = { .sa_handler = SIG_DFL };
 
-        (void)sigaction(SIGINT, &server.old_int, NULL);
-        (void)sigaction(SIGQUIT, &server.old_quit, NULL);
-        (void)sigaction(SIGCHLD, &normal, NULL);
+        if (server.waits)
+                (void)sigaction(SIGCHLD, &normal, NULL);
 }
 
 static void
@@ -118,7 +131,7 @@ receive(int *ret_channel, pid_t *ret_asker)
         struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
         struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
                             .msg_controllen = sizeof control };
-        ssize_t n = recvmsg(server.requests, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        ssize_t n = recvmsg(server.requests, &m, MSG_CMSG_CLOEXEC);
 
         *ret_channel = -1;
         *ret_asker = 0;
@@ -172,75 +185,76 @@ become_child(int channel)
 }
 
 static int
-fork_for(pid_t asker, pid_t *ret_pid, bool *ret_sibling)
+fork_for(pid_t asker, pid_t *ret_pid, int *ret_pidfd, bool *ret_sibling)
 {
-        int r, pidfd = -1;
+        int r;
 
         *ret_sibling = false;
+        *ret_pidfd = -1;
         if (!server.plain_fork && asker > 0 && asker == getppid()) {
-                r = mproc__plat_fork_sibling(ret_pid);
+                r = mproc__plat_fork_sibling(ret_pid, ret_pidfd);
                 *ret_sibling = r == 0;
                 if (r != -ENOSYS)
                         return r;
         }
-        r = mproc__plat_fork(ret_pid, &pidfd);
-        mproc__plat_close(&pidfd);
-        return r;
+        catch_children();
+        return mproc__plat_fork(ret_pid, ret_pidfd);
 }
 
 /*
- * The hello goes out before our copy of the channel is closed, so a parent that sees
- * the end of file without one knows that we are dead, and not just the child.
+ * Keep what is needed to report how it ended.  Without memory for that, the parent
+ * learns it from the pidfd or not at all.
  */
 static void
-announce(struct served *child, bool sibling)
+remember(pid_t pid, int channel)
 {
-        struct mproc__status s = { .kind = MPROC__STATUS_HELLO, .pid = (int32_t)child->pid, .code = sibling };
-        int pidfd = -1;
+        struct served *child = malloc(sizeof *child);
 
-        (void)mproc__plat_pidfd_open(child->pid, &pidfd);
-        mproc__status_send(child->channel, &s, NULL, NULL, pidfd);
-        mproc__plat_close(&pidfd);
-        if (sibling) {
-                mproc__plat_close(&child->channel);
-                free(child);
-        } else {
-                child->next = server.children;
-                server.children = child;
+        if (!child) {
+                mproc__plat_close(&channel);
+                return;
         }
+        child->pid = pid;
+        child->channel = channel;
+        child->next = server.children;
+        server.children = child;
 }
 
-/* Returns true in the child. */
+/*
+ * Returns true in the child.  The hello goes out before our copy of the channel is
+ * closed, so a parent that sees the end of file without one knows that we are dead, and
+ * not just the child.
+ */
 static bool
 serve(int channel, pid_t asker)
 {
-        struct served *child = malloc(sizeof *child);
+        struct mproc__status s = { .kind = MPROC__STATUS_HELLO };
         bool sibling;
-        int r;
+        pid_t pid;
+        int pidfd, r;
 
-        if (!child) {
-                refuse(channel, "fork", -ENOMEM, "the fork server has no memory");
-                return false;
-        }
-        child->channel = channel;
-        r = fork_for(asker, &child->pid, &sibling); /* returns in two processes */
+        r = fork_for(asker, &pid, &pidfd, &sibling); /* returns in two processes */
         if (r < 0) {
-                free(child);
                 refuse(channel, "fork", r, mproc_strerror(r));
                 return false;
         }
-        if (child->pid == 0) {
-                free(child);
+        if (pid == 0)
                 return true;
-        }
-        announce(child, sibling);
+        s.pid = (int32_t)pid;
+        s.code = sibling;
+        mproc__status_send(channel, &s, NULL, NULL, pidfd);
+        mproc__plat_close(&pidfd);
+        if (sibling)
+                mproc__plat_close(&channel);
+        else
+                remember(pid, channel);
         return false;
 }
 
 static void
 prepare(void)
 {
-        static uint8_t packet[65536];
+        uint8_t packet[65536]; /* on the stack: the server's own memory is copied, page by page, by its children */
         ssize_t n = recv(server.requests, packet, sizeof packet, 0);
         struct mproc__decoder d = { .data = packet, .len = n > 0 ? (size_t)n : 0 };
         struct mproc__decoder count = d;
@@ -260,9 +274,12 @@ mproc__forkserver_main(int requests)
         (void)fcntl(requests, F_SETFD, FD_CLOEXEC);
         server.requests = requests;
         mproc__plat_set_process_name("mproc-forksrv");
-        set_signals();
+        set_mask();
         (void)sigemptyset(&waiting);
+        (void)sigaddset(&waiting, SIGINT);
+        (void)sigaddset(&waiting, SIGQUIT);
         prepare();
+        mproc__entry_prepare();
         for (;;) {
                 struct pollfd p = { .fd = requests, .events = POLLIN };
                 int channel;
@@ -270,8 +287,8 @@ mproc__forkserver_main(int requests)
                 ssize_t n;
 
                 reap();
-                if (ppoll(&p, 1, NULL, &waiting) < 0)
-                        continue;
+                if (server.children && ppoll(&p, 1, NULL, &waiting) < 0)
+                        continue; /* SIGCHLD */
                 n = receive(&channel, &asker);
                 if (n == 0)
                         exit(0); /* the last process that could ask is gone */

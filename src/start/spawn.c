@@ -46,8 +46,7 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
         int beacon, server = -1, ours = -1, childs = -1;
         int r;
 
-        if ((r = mproc__tracker_ensure()) < 0 || (r = mproc__program_beacon(&beacon)) < 0 ||
-            (r = mproc__forkserver_socket(&server)) < 0)
+        if ((r = mproc__tracker_ensure(&beacon)) < 0 || (r = mproc__forkserver_socket(&server)) < 0)
                 return r;
         r = mproc__boot_prepare(launch, "spawn", beacon, server, &ours, &childs);
         mproc__plat_close(&server);

@@ -127,7 +127,7 @@ tell_started(void)
 }
 
 int
-mproc__tracker_ensure(void)
+mproc__tracker_ensure(int *ret_beacon)
 {
         bool started = false;
         const char *name;
@@ -147,5 +147,6 @@ mproc__tracker_ensure(void)
                         tell_started();
         }
         atomic_store_explicit(&seen, true, memory_order_relaxed);
+        *ret_beacon = beacon;
         return 0;
 }

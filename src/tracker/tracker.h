@@ -10,10 +10,10 @@
 #define MPROC_TRACKER_H
 
 /*
- * See that a tracker lives; start one if not.  Called at each spawn or forkserver start and before a
+ * This process's beacon, as mproc__program_beacon gives it, with a tracker at it; start one if not.  Called at each spawn or forkserver start and before a
  * name is published.  Cheap when it lives (one fcntl).  With words: MPROC_EPROGRAM.
  */
-int mproc__tracker_ensure(void);
+int mproc__tracker_ensure(int *ret_beacon);
 
 /* The tracker's main(); runs in a process of its own, descriptor 3 is the beacon.  Never returns. */
 void mproc__tracker_main(void) __attribute__((noreturn));

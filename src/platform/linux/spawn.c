@@ -242,27 +242,32 @@ mproc__plat_fork(pid_t *ret_pid, int *ret_pidfd)
  * registered again.  Only glibc is known to keep its thread id at that address.
  */
 int
-mproc__plat_fork_sibling(pid_t *ret_pid)
+mproc__plat_fork_sibling(pid_t *ret_pid, int *ret_pidfd)
 {
 #if defined(__GLIBC__) && defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-        int *tid_address = NULL;
-        void *robust = NULL;
-        size_t robust_len = 0;
+        static int *tid_address; /* both are the only thread's, and stay */
+        static void *robust;
+        static size_t robust_len;
+        int pidfd = -1;
         long pid;
 
-        if (prctl(PR_GET_TID_ADDRESS, &tid_address, 0, 0, 0) != 0 || !tid_address || *tid_address != getpid() ||
-            syscall(SYS_get_robust_list, 0, &robust, &robust_len) != 0 || !robust)
+        if (!robust && (prctl(PR_GET_TID_ADDRESS, &tid_address, 0, 0, 0) != 0 || !tid_address ||
+                        *tid_address != getpid() || syscall(SYS_get_robust_list, 0, &robust, &robust_len) != 0))
+                robust = NULL;
+        if (!robust)
                 return -ENOSYS;
-        pid = syscall(SYS_clone, CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD, NULL, NULL,
-                      tid_address, NULL); /* returns in two processes */
+        pid = syscall(SYS_clone, CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_PIDFD | SIGCHLD, NULL,
+                      &pidfd, tid_address, NULL); /* returns in two processes */
         if (pid < 0)
-                return -errno;
+                return errno == EINVAL ? -ENOSYS : -errno;
         if (pid == 0)
                 (void)syscall(SYS_set_robust_list, robust, robust_len);
         *ret_pid = (pid_t)pid;
+        *ret_pidfd = pidfd;
         return 0;
 #else
         (void)ret_pid;
+        (void)ret_pidfd;
         return -ENOSYS;
 #endif
 }
