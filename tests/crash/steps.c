@@ -108,13 +108,15 @@ step_once(pid_t pid, bool *ret_asleep)
         for (unsigned spins = 0;; spins++) {
                 pid_t r = waitpid(pid, &status, WNOHANG);
 
+                if (r == 0 && spins > 300 && sleeps(pid)) { /* asleep, unless it has stopped since we asked */
+                        r = waitpid(pid, &status, WNOHANG);
+                        *ret_asleep = r == 0;
+                        if (*ret_asleep)
+                                return false;
+                }
                 if (r == pid)
                         return WIFSTOPPED(status);
                 CHECK(r == 0);
-                if (spins > 300 && sleeps(pid) && waitpid(pid, &status, WNOHANG) == 0) {
-                        *ret_asleep = true;
-                        return false;
-                }
         }
 }
 
