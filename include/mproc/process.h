@@ -107,8 +107,8 @@ typedef struct mproc_report {
 MPROC_API int mproc_process_report(mproc_process *process, mproc_report *ret_report);
 
 /*
- * What the child had to say of its failure, in words; "" if nothing went wrong
- * or it still runs.  Belongs to the process object.  MT-Safe.
+ * What went wrong with the child, in words: its own, if it could still speak, else
+ * the signal that killed it; "" if nothing went wrong or it still runs.  Belongs to the process object.  MT-Safe.
  * Origin: the traceback that multiprocessing prints.
  */
 MPROC_API const char *mproc_process_error(mproc_process *process);

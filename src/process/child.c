@@ -30,6 +30,9 @@
 #define REPORT_NS  INT64_C(2000000000)
 #define RELOOK_NS  INT64_C(5000000)
 
+/* How long the system may take, after a process's death, until somebody has reaped it and its status is known. */
+#define SETTLE_NS INT64_C(100000000)
+
 static struct mproc__child list = { .prev = &list, .next = &list };
 
 /* --- what the child says ------------------------------------------------------------------------------ */
@@ -120,40 +123,70 @@ learn_foreign_locked(struct mproc__child *child)
 {
         int64_t deadline = mproc__plat_now_ns() + REPORT_NS;
 
-        for (;;) {
+        for (;;) { /* as long as there is somebody who could report: he knows most */
                 struct pollfd p = { .fd = child->channel, .events = POLLIN };
-                int64_t until = mproc__plat_now_ns() + RELOOK_NS;
 
                 drain_locked(child);
                 if (child->exit_seen) {
                         child->exit = child->reported;
                         return;
                 }
+                if (child->channel < 0 || mproc__plat_poll(&p, 1, deadline) <= 0)
+                        break;
+        }
+        deadline = mproc__plat_now_ns() + SETTLE_NS;
+        for (;;) {
                 if (mproc__plat_pidfd_exit(child->pidfd, &child->exit))
                         return;
                 if (child->end_seen) {
                         child->exit = child->said;
                         return;
                 }
-                if (child->channel < 0 || mproc__plat_now_ns() >= deadline)
+                if (child->pidfd < 0 || mproc__plat_now_ns() >= deadline)
                         break;
-                (void)mproc__plat_poll(&p, 1, until);
+                mproc__plat_sleep_ns(RELOOK_NS);
         }
         child->exit = (struct mproc__exit){ .exitcode = MPROC_EXITCODE_UNKNOWN };
 }
 
+static const char *
+signal_name(int signal)
+{
+        static const struct {
+                int number;
+                const char *name;
+        } names[] = {
+#define NAME(x) { x, #x }
+                NAME(SIGHUP),  NAME(SIGINT),  NAME(SIGQUIT), NAME(SIGILL),  NAME(SIGTRAP), NAME(SIGABRT),
+                NAME(SIGBUS),  NAME(SIGFPE),  NAME(SIGKILL), NAME(SIGUSR1), NAME(SIGSEGV), NAME(SIGUSR2),
+                NAME(SIGPIPE), NAME(SIGALRM), NAME(SIGTERM), NAME(SIGXCPU), NAME(SIGXFSZ), NAME(SIGSYS),
+#undef NAME
+        };
+
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+                if (names[i].number == signal)
+                        return names[i].name;
+        return "another one";
+}
+
+/* What nobody else has put into words: a death by signal, an end before the target began. */
 static void
 describe_end_locked(struct mproc__child *child)
 {
         int code = child->exit.exitcode;
+        bool early = child->announces && !child->running_seen;
 
-        if (child->failed_seen || !child->announces || child->running_seen)
+        if (child->failed_seen || code == MPROC_EXITCODE_UNKNOWN || (code >= 0 && !early))
                 return;
-        child->error = MPROC_ECHILDDIED;
-        (void)snprintf(child->step, sizeof child->step, "start");
+        if (early) {
+                child->error = MPROC_ECHILDDIED;
+                (void)snprintf(child->step, sizeof child->step, "start");
+        }
         if (code < 0)
-                (void)snprintf(child->text, sizeof child->text, "%s (pid %ld) died by signal %d before its target began",
-                               child->name, (long)child->pid, -code);
+                (void)snprintf(child->text, sizeof child->text, "%s (pid %ld) died by signal %d, %s%s%s", child->name,
+                               (long)child->pid, -code, signal_name(-code),
+                               child->exit.core_dumped ? ", and left a core" : "",
+                               early ? ", before its target began" : "");
         else
                 (void)snprintf(child->text, sizeof child->text,
                                "%s (pid %ld) ended with exit code %d before its target began: does its executable's "

@@ -24,6 +24,7 @@ struct board {
 };
 
 static struct board *boards;
+static struct board *inherited; /* in a forked child: its parent's; kept, not used */
 
 static struct board *
 new_board(void)
@@ -120,5 +121,8 @@ mproc__board_read(const struct mproc__board_slot *slot, struct mproc__status *re
 void
 mproc__board_forked(void)
 {
-        boards = NULL; /* the mapping stays, for this process's own slot is in it; freeing the rest would touch memory */
+        if (boards)
+                inherited = boards; /* this process's own slot is in one; and freeing the rest would touch memory */
+        (void)inherited;
+        boards = NULL;
 }

@@ -60,11 +60,6 @@ mproc__channel_close(int *fd)
                 break;
         }
         mproc__plat_close(fd);
-        if (count == 0) {
-                free(ends);
-                ends = NULL;
-                capacity = 0;
-        }
         mproc__unlock(MPROC__LOCK_STASH);
 }
 
@@ -82,6 +77,5 @@ mproc__channels_forked(int own)
         for (size_t i = 0; i < count; i++)
                 if (ends[i] != own)
                         mproc__plat_close(&ends[i]);
-        ends = NULL; /* not freed: that would touch memory which the parent shares */
-        count = capacity = 0;
+        count = 0; /* the list itself is used again, if need be: freeing it would touch memory that the parent shares */
 }

@@ -57,7 +57,7 @@ fail_start(const struct mproc__exit *exit)
 
 /* The status is only good for words: somebody else may have reaped it.  What counts is the tracker's lock. */
 static int
-await_tracker(int beacon, pid_t pid, int pidfd)
+await_tracker(int beacon, pid_t pid, int pidfd, bool *ret_killed)
 {
         struct mproc__exit exit = { .exitcode = 0 };
 
@@ -69,11 +69,14 @@ await_tracker(int beacon, pid_t pid, int pidfd)
                                    "mproc_init first?",
                                    START_MS / 1000);
         }
-        return mproc__beacon_tracked(beacon) ? 0 : fail_start(&exit);
+        if (mproc__beacon_tracked(beacon))
+                return 0;
+        *ret_killed = exit.exitcode == -SIGKILL;
+        return fail_start(&exit);
 }
 
 static int
-spawn_tracker(int beacon, const char *path, const char *name)
+spawn_tracker(int beacon, const char *path, const char *name, bool *ret_killed)
 {
         char *argv[] = { (char *)(uintptr_t)name, (char *)(uintptr_t)MPROC__ARG_TRACKER, NULL };
         struct mproc__plat_spawn spawn = { .path = path, .argv = argv, .fd3 = beacon, .ignore_signals = true };
@@ -86,7 +89,7 @@ spawn_tracker(int beacon, const char *path, const char *name)
                 return mproc__fail(MPROC_EPROGRAM, "the tracker could not be started: %s: %s", spawn.reterr_step,
                                    mproc_strerror(r));
         MPROC_POINT("tracker.start.spawned");
-        r = await_tracker(beacon, pid, pidfd);
+        r = await_tracker(beacon, pid, pidfd, ret_killed);
         mproc__plat_close(&pidfd);
         return r;
 }
@@ -100,6 +103,7 @@ spawn_tracker(int beacon, const char *path, const char *name)
 static int
 start_tracker(int beacon, const char *path, const char *name, bool *ret_started)
 {
+        bool killed = false;
         int r;
 
         mproc__lock(MPROC__LOCK_PROGRAM);
@@ -108,7 +112,9 @@ start_tracker(int beacon, const char *path, const char *name, bool *ret_started)
                 return mproc__fail_errno(-r, "cannot lock the file that holds this program together");
         }
         if (!mproc__beacon_tracked(beacon)) {
-                r = spawn_tracker(beacon, path, name);
+                r = spawn_tracker(beacon, path, name, &killed);
+                if (r < 0 && killed) /* as good as a tracker that is killed later: the next one takes its place */
+                        r = spawn_tracker(beacon, path, name, &killed);
                 *ret_started = r == 0;
         }
         mproc__beacon_unlock(beacon, MPROC__BEACON_START_BYTE);

@@ -36,7 +36,7 @@ mproc__plat_dup(int fd, int *ret_fd)
 int
 mproc__plat_off_streams(int fd)
 {
-        int copy, r;
+        int copy = -1, r;
 
         if (fd < 0 || fd > 2)
                 return fd;
