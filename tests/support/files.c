@@ -149,6 +149,19 @@ build_dir(void)
         return SUPPORT_BUILD_DIR;
 }
 
+bool
+anybody_can_reach(const char *path)
+{
+        char part[PATH_MAX];
+        struct stat st;
+
+        snprintf(part, sizeof part, "%s", path);
+        for (char *slash; (slash = strrchr(part, '/')) != NULL; *slash = '\0')
+                if (slash != part && (stat(part, &st) != 0 || !(st.st_mode & S_IXOTH)))
+                        return false;
+        return true;
+}
+
 int
 count_shm_names(const char *prefix)
 {

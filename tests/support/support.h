@@ -81,6 +81,7 @@ void copy_file(const char *from, const char *to); /* with its mode */
 const char *self_path(void);                /* this executable */
 const char *support_path(const char *name); /* a program or plug-in built beside the tests */
 const char *source_dir(void);
+bool anybody_can_reach(const char *path); /* by the rights of its folders: a program there runs for any user */
 const char *build_dir(void);
 
 /* How many names in /dev/shm begin so. */
