@@ -16,6 +16,7 @@
 #include "start/forkserver.h"
 #include "core/error.h"
 #include "core/locks.h"
+#include "core/log.h"
 #include "platform/platform.h"
 #include "program/executable.h"
 #include "program/program.h"
@@ -27,16 +28,23 @@
 #include "wire/fdpass.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 
+/* So many servers in a row are started for one process, and given so long to call mproc_init. */
 #define ATTEMPTS 3
+#define INIT_MS  30000
+
+/* One that is given up ends soon, and is reaped; if it does not, it is killed. */
+#define LAST_NS INT64_C(1000000000)
 
 static struct {
         int socket;
         pid_t pid; /* 0: not our child */
         int pidfd;
         bool asked_stash;
+        unsigned serial; /* which one it is, counted by this process */
 } server = { .socket = -1, .pidfd = -1 };
 
 static bool
@@ -48,13 +56,43 @@ is_dead_locked(void)
 }
 
 static void
-forget_locked(void)
+kill_locked(void)
 {
+        if (server.pidfd >= 0)
+                (void)mproc__plat_pidfd_signal(server.pidfd, SIGKILL);
+        else if (server.pid > 0)
+                (void)kill(server.pid, SIGKILL);
+}
+
+/*
+ * A dying process gives up its socket a little before it can be reaped, and one that
+ * refused to serve says so before it exits.
+ */
+static void
+reap_locked(void)
+{
+        int64_t deadline = mproc__plat_now_ns() + LAST_NS;
+        struct pollfd p = { .fd = server.pidfd, .events = POLLIN };
         struct mproc__exit ignored;
 
-        if (server.pid > 0)
-                (void)mproc__plat_wait(server.pid, server.pidfd, &ignored);
+        while (mproc__plat_wait(server.pid, server.pidfd, &ignored) == MPROC__WAIT_RUNNING) {
+                if (mproc__deadline_passed(deadline)) {
+                        kill_locked();
+                        deadline = MPROC__NEVER;
+                }
+                if (server.pidfd >= 0)
+                        (void)mproc__plat_poll(&p, 1, deadline);
+                else
+                        mproc__plat_sleep_ns(1000000);
+        }
+}
+
+static void
+forget_locked(void)
+{
         mproc__plat_close(&server.socket);
+        if (server.pid > 0)
+                reap_locked();
         mproc__plat_close(&server.pidfd);
         server.pid = 0;
 }
@@ -149,6 +187,25 @@ send_preload(int socket)
         return r;
 }
 
+/* The first word of a server is that it has come to mproc_init.  1: it has ended instead. */
+static int
+await_init_locked(void)
+{
+        struct pollfd p[2] = { { .fd = server.socket, .events = POLLIN }, { .fd = server.pidfd, .events = POLLIN } };
+        char word;
+
+        if (mproc__plat_poll(p, 2, mproc__deadline(INIT_MS)) <= 0) {
+                kill_locked();
+                forget_locked();
+                return mproc__fail(MPROC_ECHILDDIED, "the fork server did not answer for %d seconds: does its "
+                                                     "executable's main() call mproc_init() first?", INIT_MS / 1000);
+        }
+        if (recv(server.socket, &word, 1, MSG_DONTWAIT) == 1)
+                return 0;
+        forget_locked();
+        return 1;
+}
+
 static int
 launch_locked(void)
 {
@@ -161,33 +218,47 @@ launch_locked(void)
                 r = mproc__fail_errno(errno, "preparing the fork server's socket");
         if (r == 0 && (r = send_preload(fd[0])) == 0 && (r = execute_server(fd[1])) == 0) {
                 server.socket = fd[0];
+                server.serial++;
                 fd[0] = -1;
+                mproc__plat_close(&fd[1]); /* its end is the server's alone: what we read ends when it does */
+                r = await_init_locked();
         }
         mproc__plat_close(&fd[0]);
         mproc__plat_close(&fd[1]);
         return r;
 }
 
+/* One process's way to its start. */
+struct request {
+        unsigned launched; /* servers, for it */
+        unsigned serial;   /* of the server that was asked */
+        int channel;
+};
+
 /*
  * Under the lock, so that the socket cannot be replaced between: the child's stash
  * and the request go to the same server.  1: it is dead.
  */
 static int
-request_locked(const struct mproc__launch *launch, int beacon, int *ret_channel)
+request_locked(const struct mproc__launch *launch, int beacon, struct request *request)
 {
         struct iovec iov = { .iov_base = (char[]){ 1 }, .iov_len = 1 };
         int childs = -1;
         int r;
 
         find_locked(); /* a dead one refuses the request, below: no need to ask before */
-        if (server.socket < 0 && (r = launch_locked()) < 0)
-                return r;
-        if ((r = mproc__boot_prepare(launch, "forkserver", beacon, server.socket, ret_channel, &childs)) < 0)
+        if (server.socket < 0) {
+                request->launched++;
+                if ((r = launch_locked()) != 0)
+                        return r;
+        }
+        request->serial = server.serial;
+        if ((r = mproc__boot_prepare(launch, "forkserver", beacon, server.socket, &request->channel, &childs)) < 0)
                 return r;
         r = mproc__send_fds(server.socket, &iov, 1, &childs, 1, MPROC__NEVER, NULL);
         mproc__channel_close(&childs);
         if (r < 0) {
-                mproc__channel_close(ret_channel);
+                mproc__channel_close(&request->channel);
                 if (r == -EPIPE || r == -ECONNRESET) {
                         forget_locked();
                         return 1;
@@ -247,33 +318,81 @@ await_child(int channel, struct mproc__started *ret)
         return 0;
 }
 
+/* It could not prepare itself, has said why, and ends: the next start tries again, perhaps with another list. */
+static void
+dismiss(unsigned serial)
+{
+        mproc__lock(MPROC__LOCK_START);
+        if (server.socket >= 0 && server.serial == serial)
+                forget_locked();
+        mproc__unlock(MPROC__LOCK_START);
+}
+
+/*
+ * It has dropped a request without a word.  That is how it dies: its descriptors are closed one by
+ * one, the request's perhaps before its socket, so its death may not be seen yet.  1: it is dead.
+ */
+static int
+await_death(unsigned serial)
+{
+        int r = 1;
+
+        mproc__lock(MPROC__LOCK_START);
+        if (server.socket >= 0 && server.serial == serial) {
+                struct pollfd p[2] = { { .fd = server.socket, .events = 0 }, { .fd = server.pidfd, .events = POLLIN } };
+
+                if (mproc__plat_poll(p, 2, mproc__plat_now_ns() + LAST_NS) > 0)
+                        forget_locked();
+                else
+                        r = mproc__fail(MPROC_ECHILDDIED, "the fork server has dropped a request: has it reached the "
+                                                          "limit on open files (RLIMIT_NOFILE)?");
+        }
+        mproc__unlock(MPROC__LOCK_START);
+        return r;
+}
+
+/* 1: the server died before it had forked. */
+static int
+attempt(const struct mproc__launch *launch, int beacon, struct request *request, struct mproc__started *ret)
+{
+        int r;
+
+        request->channel = -1;
+        mproc__lock(MPROC__LOCK_START);
+        r = request_locked(launch, beacon, request);
+        mproc__unlock(MPROC__LOCK_START);
+        if (r != 0)
+                return r;
+        if ((r = await_child(request->channel, ret)) == 0)
+                return 0;
+        mproc__channel_close(&request->channel);
+        if (r == MPROC_EPRELOAD)
+                dismiss(request->serial);
+        return r < 0 ? r : await_death(request->serial);
+}
+
+/* A server that was there already and dies is replaced; only those count that die newly started. */
 static int
 start(const struct mproc__launch *launch, struct mproc__started *ret)
 {
+        struct request request = { .launched = 0 };
         int beacon, r;
 
         if ((r = mproc__tracker_ensure(&beacon)) < 0)
                 return r;
-        for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-                int channel = -1;
-
-                mproc__lock(MPROC__LOCK_START);
-                r = request_locked(launch, beacon, &channel);
-                mproc__unlock(MPROC__LOCK_START);
-                if (r == 0)
-                        r = await_child(channel, ret);
-                if (r == 0) {
-                        ret->channel = channel;
-                        ret->announces = true;
-                        return 0;
-                }
-                mproc__channel_close(&channel);
-                if (r < 0)
-                        return r;
+        while ((r = attempt(launch, beacon, &request, ret)) == 1) {
+                if (request.launched == ATTEMPTS)
+                        return mproc__fail(MPROC_ECHILDDIED,
+                                           "starting %s: the fork server died %d times in a row before it had forked; "
+                                           "does the program's main() end, or crash, before mproc_init()?",
+                                           launch->name, ATTEMPTS);
+                mproc__log(MPROC_LOG_INFO, "the fork server has died: starting another");
         }
-        return mproc__fail(MPROC_ECHILDDIED, "starting %s: the fork server died %d times in a row before it had forked; "
-                                             "does the program's main() end, or crash, before mproc_init()?",
-                           launch->name, ATTEMPTS);
+        if (r == 0) {
+                ret->channel = request.channel;
+                ret->announces = true;
+        }
+        return r;
 }
 
 const struct mproc__start_method mproc__start_forkserver = { .name = "forkserver", .carries = true, .start = start };

@@ -275,6 +275,7 @@ mproc__forkserver_main(int requests)
         server.requests = requests;
         mproc__plat_set_process_name("mproc-forksrv");
         set_mask();
+        (void)send(requests, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* we have come to mproc_init: see forkserver.c */
         (void)sigemptyset(&waiting);
         (void)sigaddset(&waiting, SIGINT);
         (void)sigaddset(&waiting, SIGQUIT);
