@@ -89,7 +89,7 @@ TEST(a_hundred_thousand_small_messages_arrive)
         size_t len;
 
         make_pipe(&a, &b);
-        struct transfer t = { a, 40, 100000, 3, LONG_MS, 0 };
+        struct transfer t = { a, 40, under_valgrind() ? 1000 : 100000, 3, LONG_MS, 0 };
         pthread_t thread = start_sender(&t);
         for (size_t i = 0; i < t.count; i++) {
                 CHECK_OK(mproc_connection_recv(b, data, sizeof data, &len, LONG_MS));
@@ -315,6 +315,8 @@ TEST(a_full_descriptor_table_is_told_by_pipe_create)
         struct rlimit old, low;
         mproc_connection *a = NULL, *b = NULL;
 
+        if (under_valgrind())
+                SKIP("valgrind has descriptors of its own, beyond the limit");
         make_pipe(&a, &b);
         free_pipe(a, b);
         a = b = NULL;
@@ -550,8 +552,9 @@ on_tick(int signal_number)
 TEST(interruptions_are_invisible)
 {
         struct sigaction action = { .sa_handler = on_tick };
-        struct itimerval every = { { 0, 500 }, { 0, 500 } }, never = { { 0, 0 }, { 0, 0 } };
-        size_t len = 32 << 20, got_len;
+        long us = under_valgrind() ? 20000 : 1000;
+        struct itimerval every = { { 0, us }, { 0, us } }, never = { { 0, 0 }, { 0, 0 } };
+        size_t len = under_valgrind() ? 1 << 20 : 16 << 20, got_len;
         uint8_t *buffer = malloc(len);
         mproc_connection *a, *b;
         int64_t start;
@@ -571,7 +574,7 @@ TEST(interruptions_are_invisible)
         pthread_join(thread, NULL);
         CHECK_OK(t.result);
         CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
-        CHECK(atomic_load(&ticks) > 10);
+        CHECK(atomic_load(&ticks) > 2);
         free(buffer);
         free_pipe(a, b);
 }
