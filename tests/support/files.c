@@ -156,9 +156,11 @@ anybody_can_reach(const char *path)
         struct stat st;
 
         snprintf(part, sizeof part, "%s", path);
-        for (char *slash; (slash = strrchr(part, '/')) != NULL; *slash = '\0')
-                if (slash != part && (stat(part, &st) != 0 || !(st.st_mode & S_IXOTH)))
+        while (part[0]) { /* the folder itself, then those above it */
+                if (stat(part, &st) != 0 || !(st.st_mode & S_IXOTH))
                         return false;
+                *strrchr(part, '/') = '\0';
+        }
         return true;
 }
 

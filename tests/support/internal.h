@@ -54,6 +54,9 @@ void shm_names_free(struct shm_names *names);
 /* Wait until no name is there that was not before and whose program is dead; else their list (free() it). */
 char *shm_names_left(const struct shm_names *before, int64_t grace_ms);
 
+/* Remove such names, which a test that was killed could not, before another test's runner finds them. */
+void shm_names_remove_left(const struct shm_names *before);
+
 /* --- files.c ---------------------------------------------------------------------------------------- */
 
 void temp_dirs_remove(pid_t session); /* those that processes of this session made */

@@ -112,24 +112,52 @@ program_is_dead(const char *name)
         return !is_locked(path) && !(strncmp(name, "mproc.", 6) == 0 && owner_is_alive(path));
 }
 
+/* What left() hears of is new and dead. */
+static void
+for_each_left(const struct shm_names *before, void (*left)(const char *name, void *arg), void *arg)
+{
+        struct shm_names now;
+
+        shm_names_take(&now);
+        for (size_t i = 0; i < now.count; i++)
+                if (!is_in(before, now.names[i]) && program_is_dead(now.names[i]))
+                        left(now.names[i], arg);
+        shm_names_free(&now);
+}
+
+static void
+add_to_list(const char *name, void *arg)
+{
+        char **list = arg;
+        char *longer = text_format("%s%s" FOLDER "/%s", *list ? *list : "", *list ? " " : "", name);
+
+        free(*list);
+        *list = longer;
+}
+
 static char *
 list_left(const struct shm_names *before)
 {
-        struct shm_names now;
         char *list = NULL;
 
-        shm_names_take(&now);
-        for (size_t i = 0; i < now.count; i++) {
-                char *longer;
-
-                if (is_in(before, now.names[i]) || !program_is_dead(now.names[i]))
-                        continue;
-                longer = text_format("%s%s" FOLDER "/%s", list ? list : "", list ? " " : "", now.names[i]);
-                free(list);
-                list = longer;
-        }
-        shm_names_free(&now);
+        for_each_left(before, add_to_list, &list);
         return list;
+}
+
+static void
+remove_name(const char *name, void *arg)
+{
+        char path[300];
+
+        (void)arg;
+        snprintf(path, sizeof path, FOLDER "/%s", name);
+        unlink(path);
+}
+
+void
+shm_names_remove_left(const struct shm_names *before)
+{
+        for_each_left(before, remove_name, NULL);
 }
 
 char *

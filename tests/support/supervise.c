@@ -36,7 +36,8 @@ static sigset_t watched;
 struct run {
         const struct runner_test *test;
         pid_t pid;
-        int output; /* memory file: stdout and stderr of all its processes */
+        int output;             /* memory file: stdout and stderr of all its processes */
+        struct shm_names names; /* in /dev/shm, before */
         bool ended;
         int status; /* of the test process, once it ended */
         bool failed;
@@ -119,6 +120,7 @@ start_run(struct run *run, const struct runner_test *test)
 
         *run = (struct run){ .test = test, .output = memfd_create("test output", MFD_CLOEXEC) };
         CHECK_MSG(run->output >= 0, "memfd_create: %s", strerror(errno));
+        shm_names_take(&run->names);
         fcntl(run->output, F_SETFL, O_APPEND); /* several processes write it */
         fflush(NULL);
         run->pid = fork();
@@ -171,6 +173,7 @@ wait_for_news(struct run *run, int64_t end_ms)
         if (number <= 0 || number == SIGCHLD)
                 return;
         kill_family(run);
+        shm_names_remove_left(&run->names);
         temp_dirs_remove(run->pid);
         signal(number, SIG_DFL);
         sigprocmask(SIG_UNBLOCK, &watched, NULL);
@@ -252,17 +255,21 @@ judge_orphans(struct run *run)
         kill_family(run);
 }
 
+/* Where processes were killed, the tracker among them, nobody is left to remove names. */
 static void
-judge_names(struct run *run, const struct shm_names *before)
+judge_names(struct run *run)
 {
-        char *left;
+        bool silent = run->failed || run->test->leaves_names || run->test->leaves_processes;
+        char *left = silent ? NULL : shm_names_left(&run->names, grace_ms(run));
 
-        if (run->failed || run->test->leaves_names || !(left = shm_names_left(before, grace_ms(run))))
-                return;
-        fail_run(run, "leaves names in /dev/shm behind");
-        free(run->details);
-        run->details = text_format("    %s\n", left);
-        free(left);
+        if (left) {
+                fail_run(run, "leaves names in /dev/shm behind");
+                free(run->details);
+                run->details = text_format("    %s\n", left);
+                free(left);
+        }
+        if (run->failed || silent)
+                shm_names_remove_left(&run->names);
 }
 
 /* --- telling -------------------------------------------------------------------------------------- */
@@ -315,18 +322,16 @@ supervise_test(const struct runner_test *test, bool verbose)
 {
         int64_t start_ms = monotonic_ms();
         enum test_outcome outcome;
-        struct shm_names names;
         struct run run;
 
-        shm_names_take(&names);
         start_run(&run, test);
         wait_for_test(&run);
         judge_status(&run);
         judge_orphans(&run);
-        judge_names(&run, &names);
+        judge_names(&run);
         temp_dirs_remove(run.pid);
         outcome = tell(&run, monotonic_ms() - start_ms, verbose);
-        shm_names_free(&names);
+        shm_names_free(&run.names);
         free(run.details);
         close(run.output);
         return outcome;
