@@ -179,6 +179,20 @@ set_mask(const struct mproc__boot *boot)
         (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
+/*
+ * A child that was executed stands where its parent does, and perhaps may not come there
+ * again, or by that name; one of the fork server stands where the server does.
+ */
+static int
+go_to(const char *directory)
+{
+        char here[4096];
+
+        if (!directory || (getcwd(here, sizeof here) && strcmp(here, directory) == 0) || chdir(directory) == 0)
+                return 0;
+        return mproc__fail_errno(errno, "going to the parent's working directory %s", directory);
+}
+
 void
 mproc__child_main(int channel)
 {
@@ -190,9 +204,8 @@ mproc__child_main(int channel)
         mproc__self.channel = channel;
         if ((r = mproc__boot_receive(channel, &boot, &step)) < 0)
                 start_failed(step, r);
-        if (boot.directory && chdir(boot.directory) != 0)
-                start_failed("chdir", mproc__fail_errno(errno, "going to the parent's working directory %s",
-                                                        boot.directory));
+        if ((r = go_to(boot.directory)) < 0)
+                start_failed("chdir", r);
         if (boot.die_with_parent && (r = mproc__plat_die_with_peer(channel)) < 0)
                 start_failed("parent", mproc__fail_errno(-r, "tying this process's life to its parent's"));
         set_mask(&boot);

@@ -13,6 +13,8 @@
 #include "start/stash.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdio_ext.h>
@@ -56,9 +58,13 @@ flush_standard_streams(void)
         }
 }
 
+/*
+ * All signals are blocked until here: one that reached the child earlier would have run its parent's
+ * handler in it, and been lost.
+ */
 static void
 become_child(const struct mproc__launch *launch, pid_t parent, const char *parent_name, int channel,
-             struct mproc__board_slot *board)
+             struct mproc__board_slot *board, const sigset_t *mask)
 {
         struct mproc__self self = {
                 .name = launch->name, /* the parent's copies, as we inherit them, are never freed here */
@@ -72,7 +78,9 @@ become_child(const struct mproc__launch *launch, pid_t parent, const char *paren
         };
 
         mproc__self_become(&self);
-        if (!launch->keep_signals)
+        if (launch->keep_signals)
+                (void)pthread_sigmask(SIG_SETMASK, mask, NULL);
+        else
                 mproc__plat_reset_signals();
         mproc__child_run_forked(launch);
 }
@@ -103,6 +111,7 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
 {
         pid_t self = getpid(), pid = -1;
         int fd[2] = { -1, -1 };
+        sigset_t all, mask;
         int r;
 
         warn_of_threads();
@@ -113,10 +122,13 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
         mproc__forking_for_start = true;
         mproc__forking_keeps_connections = launch->inherit_connections;
         mproc__forking_channel = fd[1];
+        (void)sigfillset(&all);
+        (void)pthread_sigmask(SIG_SETMASK, &all, &mask);
         r = mproc__plat_fork(&pid, &ret->pidfd); /* returns in two processes; start/forked.c has run in the child */
         mproc__forking_for_start = false;
         if (r == 0 && pid == 0) /* our end is closed already, with all others that are not the child's */
-                become_child(launch, self, mproc__self.name, fd[1], ret->board);
+                become_child(launch, self, mproc__self.name, fd[1], ret->board, &mask);
+        (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
         mproc__args_mark(launch->args, false);
         mproc__channel_close(&fd[1]);
         if (r < 0) {
