@@ -512,3 +512,15 @@ START_METHOD_TEST(a_handle_freed_before_the_start_is_passed_all_the_same)
         mproc_connection_free(here);
         expect_exit(p, 7);
 }
+
+START_METHOD_TEST(one_connection_cannot_be_two_arguments)
+{
+        mproc_connection *here, *there;
+        mproc_process *p = NULL;
+
+        CHECK_OK(mproc_pipe_create(ctx, &here, &there));
+        CHECK_CODE(mproc_process_create(ctx, echo, MPROC_ARGS(there, there), &p), MPROC_EMOVED);
+        CHECK_CONTAINS(mproc_last_error(), "argument 1");
+        CHECK_INT(mproc_connection_closed(there), 0);
+        free_pipe(here, there);
+}

@@ -39,7 +39,8 @@ enum mproc_connection_flags { MPROC_CONNECTION_READ = 1, MPROC_CONNECTION_WRITE 
 /*
  * A connection over a descriptor that speaks the protocol: a socket from
  * elsewhere, whose other end is a connection too.  On success the descriptor
- * belongs to the connection.  -EINVAL: no direction; -EBADF, -ENOTSOCK.
+ * belongs to the connection.  -EINVAL: no direction; -EBADF;
+ * -ENOTSOCK: not a stream socket of AF_UNIX.
  * Origin: multiprocessing.connection.Connection.
  */
 MPROC_API int mproc_connection_from_fd(mproc_context *ctx, int fd, int flags, mproc_connection **ret_connection);
@@ -86,6 +87,7 @@ MPROC_API int mproc_connection_recv_alloc(mproc_connection *connection, void **r
  * The same with the descriptors that came beside it: at most *nfds are stored
  * in fds, close-on-exec and owned by the caller; *nfds is set to their number.
  * MPROC_ETOOSMALL also if more came than fit: *nfds tells, the message stays.
+ * -EMFILE: no room for them in this process; the message stays.
  */
 MPROC_API int mproc_connection_recv_fds(mproc_connection *connection, void *buffer, size_t capacity,
                                         size_t *ret_len_bytes, int *fds, size_t *nfds, int64_t timeout_ms);
@@ -93,12 +95,16 @@ MPROC_API int mproc_connection_recv_fds(mproc_connection *connection, void *buff
 /*
  * Give a connection away through another one.  On success `gift` is closed
  * here; it is still to be freed.  Errors as send; MPROC_EMOVED if given before;
- * -EINVAL if both are the same.  MT-Safe.
+ * -EINVAL if both are the same; -EBUSY if another thread is using the gift;
+ * -EMSGSIZE if the gift itself holds back a message with too many descriptors.  MT-Safe.
  */
 MPROC_API int mproc_connection_send_connection(mproc_connection *connection, mproc_connection *gift,
                                                int64_t timeout_ms);
 
-/* Receive such a gift.  MPROC_EPROTO: the next message is not one; it stays. */
+/*
+ * Receive such a gift.  MPROC_EPROTO: the next message is not one; it stays.
+ * -EMFILE: it stays, too.  -ENOTSOCK: what came is no connection.
+ */
 MPROC_API int mproc_connection_recv_connection(mproc_connection *connection, mproc_connection **ret_gift,
                                                int64_t timeout_ms);
 
@@ -156,7 +162,7 @@ MPROC_API mproc_waitable mproc_wait_fd(int fd);
  * Returns how many are ready (each one's `ready` is set, the others' cleared),
  * or MPROC_ETIMEDOUT.  The same item may stand there twice.
  * MPROC_ECLOSED, MPROC_ENOTSTARTED, MPROC_EHANDLE, -EBADF (a closed descriptor
- * is an error, not an event): the words name the item.  -EINVAL: nothing to
+ * is an error, not an event), MPROC_EWRITEONLY: the words name the item.  -EINVAL: nothing to
  * wait for, for ever.  -ENOMEM.  EINTR is invisible.  MT-Safe.
  * Origin: multiprocessing.connection.wait.
  */

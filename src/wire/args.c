@@ -199,6 +199,19 @@ gather_one(const mproc_arg *arg, struct value *v)
         return mproc__fail(-EINVAL, "it has no valid type (%d)", (int)arg->type);
 }
 
+/* What has one owner cannot be two arguments: the child would have two handles that close the same descriptor. */
+static int
+check_owner(const mproc_args *args, size_t index)
+{
+        const struct mproc__object *object = args->values[index].object;
+
+        for (size_t i = 0; object && object->type->given && i < index; i++)
+                if (args->values[i].object == object)
+                        return mproc__fail(MPROC_EMOVED, "the %s is argument %zu already, and it can have one owner only",
+                                           object->type->name, i);
+        return 0;
+}
+
 int
 mproc__args_gather(mproc_arglist list, mproc_args **ret_args)
 {
@@ -211,6 +224,7 @@ mproc__args_gather(mproc_arglist list, mproc_args **ret_args)
         for (size_t i = 0; i < list.count; i++) {
                 int r = gather_one(&list.values[i], &args->values[i]);
 
+                r = r < 0 ? r : check_owner(args, i);
                 if (r < 0) {
                         mproc__fail_prefix("argument %zu: ", i);
                         mproc__args_free(args);
