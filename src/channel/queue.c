@@ -39,8 +39,17 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#define COUNT_MAX     0x3fffffffu /* messages in a queue without a limit of its own; what is more is damage */
-#define MESSAGE_MAX   (SIZE_MAX / 4)
+#define COUNT_MAX   0x3fffffffu /* messages in a queue without a limit of its own; what is more is damage */
+#define MESSAGE_MAX (SIZE_MAX / 4)
+/*
+ * After so many messages a ring is left even if it has room, so that numbers within a ring can be
+ * compared although they wrap around.
+ */
+#ifdef MPROC_POINTS
+#define RING_SPAN_MAX 5000u
+#else
+#define RING_SPAN_MAX (1u << 30)
+#endif
 #define SLICE_INSIDE  INT64_C(1000000)
 #define SLICE_POLLING INT64_C(100000000)
 #define CLOSE_PAUSE   INT64_C(100000)
@@ -135,11 +144,22 @@ check(const struct mproc_queue *queue)
         return 0;
 }
 
+static bool is_empty(void *queue);
+static bool is_full(void *queue);
+
 static int
-fail_put(const struct mproc_queue *queue, int r)
+fail_busy(int r)
+{
+        return mproc__fail(r, "another process was inside the queue all the time, with a large message or stopped");
+}
+
+static int
+fail_put(struct mproc_queue *queue, int r)
 {
         switch (r) {
         case MPROC_ETIMEDOUT:
+                if (!is_full(queue))
+                        return fail_busy(MPROC_EFULL);
                 return mproc__fail(MPROC_EFULL, "the queue holds its %u messages, and none was taken in time",
                                    queue->limit);
         case MPROC_ECLOSED:
@@ -154,8 +174,10 @@ fail_put(const struct mproc_queue *queue, int r)
 }
 
 static int
-fail_get(const struct mproc_queue *queue, int r)
+fail_get(struct mproc_queue *queue, int r)
 {
+        if (r == MPROC_ETIMEDOUT && !is_empty(queue))
+                return fail_busy(MPROC_EEMPTY);
         if (r == MPROC_ETIMEDOUT)
                 return mproc__fail(MPROC_EEMPTY, "the queue is empty, and no message came in time");
         if (r <= -MPROC_ERROR_BASE)
@@ -341,7 +363,8 @@ fits(struct mproc_queue *queue, uint32_t n, uint64_t position, uint64_t need)
                 h = w->first_n;
         if (atomic_load_explicit(&tail->hint_ring, memory_order_relaxed) == w->at)
                 bytes = atomic_load_explicit(&tail->hint_bytes, memory_order_relaxed);
-        return n - h < w->slots - 1 && need <= w->bytes && position - bytes <= w->bytes - need;
+        return n - w->first_n < RING_SPAN_MAX && n - h < w->slots - 1 && need <= w->bytes &&
+               position - bytes <= w->bytes - need;
 }
 
 static uint64_t

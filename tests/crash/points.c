@@ -336,6 +336,28 @@ die_at(mproc_context *ctx, const struct death *d)
         free(plan);
 }
 
+/* Here a ring is left after 5,000 messages, where the library as it is shipped leaves it after a billion. */
+TEST(a_ring_is_left_in_time)
+{
+        mproc_queue *q;
+        size_t len;
+
+        for (size_t maxsize = 0; maxsize < 20; maxsize += 7) {
+                CHECK_OK(mproc_queue_create(NULL, maxsize, &q));
+                for (uint32_t put = 0, got = 0; got < 60000;) {
+                        uint32_t text[2];
+
+                        for (uint32_t i = 0; i <= got % 6; i++, put++)
+                                CHECK_OK(mproc_queue_put(q, (uint32_t[]){ put, ~put }, 8, 0));
+                        for (; got < put; got++) {
+                                CHECK_OK(mproc_queue_get(q, text, sizeof text, &len, 0));
+                                CHECK(len == 8 && text[0] == got && text[1] == ~got);
+                        }
+                }
+                mproc_queue_free(q);
+        }
+}
+
 START_METHOD_TEST(death_at_every_point, .limit_s = 300)
 {
         for (int i = 0; i < DEATHS; i++)

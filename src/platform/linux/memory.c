@@ -96,6 +96,20 @@ mproc__memory_look(int fd, uint64_t *ret_len, uint64_t ret_identity[2])
         return 0;
 }
 
+/* Like pread and pwrite a cancellation point, and our callers hold locks. */
+static int
+allocate(int fd, int mode, uint64_t offset, uint64_t len)
+{
+        int state, r;
+
+        (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+        do
+                r = fallocate(fd, mode, (off_t)offset, (off_t)len) == 0 ? 0 : -errno;
+        while (r == -EINTR);
+        (void)pthread_setcancelstate(state, NULL);
+        return r;
+}
+
 int
 mproc__memory_reserve(int fd, uint64_t offset, uint64_t len)
 {
@@ -105,10 +119,7 @@ mproc__memory_reserve(int fd, uint64_t offset, uint64_t len)
                 return -EFBIG;
         if ((r = check_limit(offset + len)) < 0)
                 return r;
-        while (fallocate(fd, 0, (off_t)offset, (off_t)len) != 0)
-                if (errno != EINTR)
-                        return -errno;
-        return 0;
+        return allocate(fd, 0, offset, len);
 }
 
 void
@@ -117,9 +128,7 @@ mproc__memory_release(int fd, uint64_t offset, uint64_t len)
         int saved = errno;
 
         if (len > 0)
-                while (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len) != 0 &&
-                       errno == EINTR)
-                        ;
+                (void)allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len);
         errno = saved;
 }
 
@@ -144,7 +153,6 @@ mproc__memory_unmap(void *base, size_t len)
         errno = saved;
 }
 
-/* pread and pwrite are cancellation points, and our callers hold locks. */
 int
 mproc__memory_write(int fd, uint64_t offset, const void *data, size_t len)
 {
