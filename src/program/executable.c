@@ -8,11 +8,14 @@
 #include "program/executable.h"
 #include "core/error.h"
 #include "core/locks.h"
+#include "platform/platform.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <mproc/context.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef MPROC_EXEC_PATH
 #define MPROC_EXEC_PATH "mproc-exec"
@@ -61,6 +64,30 @@ mproc_get_executable(void)
         return result;
 }
 
+/*
+ * Is this a process that mproc has executed, and that has not come to mproc_init yet?  Its main() starts
+ * processes first, as its parent's did, whatever executable it names; only its own
+ * command line tells.
+ */
+static int
+is_unborn(void)
+{
+        static const char *const ours[] = { MPROC__ARG_CHILD, MPROC__ARG_FORKSERVER, MPROC__ARG_TRACKER };
+        char text[4096], *second;
+        int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+        mproc__plat_close(&fd);
+        if (n <= 0)
+                return 0;
+        text[n] = 0;
+        second = text + strlen(text) + 1;
+        for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+                if (second < text + n && strcmp(second, ours[i]) == 0)
+                        return 1;
+        return 0;
+}
+
 int
 mproc__executable_acquire(char **ret_path, const char **ret_name)
 {
@@ -68,7 +95,11 @@ mproc__executable_acquire(char **ret_path, const char **ret_name)
         int r = 0;
 
         mproc__lock(MPROC__LOCK_PROGRAM);
-        if (chosen_path && !(copy = strdup(chosen_path)))
+        if (!initialised && is_unborn())
+                r = mproc__fail(MPROC_EBOOTSTRAP,
+                                "this process is a child that has not come to mproc_init() yet, and its main() starts "
+                                "processes before that: call mproc_init(argc, argv) first thing in main()");
+        else if (chosen_path && !(copy = strdup(chosen_path)))
                 r = mproc__fail(-ENOMEM, "no memory for the path of the executable");
         else if (!chosen_path && !initialised)
                 r = mproc__fail(MPROC_EBOOTSTRAP,

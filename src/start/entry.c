@@ -14,6 +14,7 @@
 #include <link.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -243,10 +244,41 @@ mproc__entry_describe(mproc__function *function, char *buffer, size_t size)
         }
 }
 
+/*
+ * An object that was loaded by a relative name, which the loader keeps as it is, is nowhere to
+ * be found once the program has changed its directory.  The system knows its whole path.
+ */
+static void
+name_relative(struct object *o, uintptr_t address, char *path, size_t size)
+{
+        FILE *maps;
+        char *line = NULL;
+        size_t room = 0;
+
+        if (o->is_program || *o->path == '/' || !(maps = fopen("/proc/self/maps", "re")))
+                return;
+        while (getline(&line, &room, maps) > 0) {
+                char *slash = strchr(line, '/');
+                unsigned long long low, high;
+
+                if (!slash || sscanf(line, "%llx-%llx", &low, &high) != 2 || address < low || address >= high)
+                        continue;
+                slash[strcspn(slash, "\n")] = 0;
+                if (strlen(slash) < size)
+                        o->path = strcpy(path, slash);
+                if (o->path == path && o->kind == ID_TEXT)
+                        identify_by_text(o);
+                break;
+        }
+        free(line);
+        (void)fclose(maps);
+}
+
 int
 mproc__entry_encode(mproc__function *function, struct mproc__encoder *e)
 {
         uintptr_t address = (uintptr_t)function;
+        char path[4096];
         struct object o;
 
         if (!find(address, NULL, &o))
@@ -255,6 +287,7 @@ mproc__entry_encode(mproc__function *function, struct mproc__encoder *e)
                                    "have a name in another process (a nested function or generated code has not)",
                                    (void *)address);
         name_program(&o);
+        name_relative(&o, address, path, sizeof path);
         mproc__enc_string(e, o.path);
         mproc__enc_u32(e, o.is_program);
         mproc__enc_u32(e, o.kind);
