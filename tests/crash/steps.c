@@ -6,7 +6,7 @@
  * Runs in: test processes.  The victim is a forked child that its parent steps
  * through the operation by ptrace.
  *
- * By default each operation gets half a second of deaths at random places (seeded; the seed and
+ * By default each operation gets a third of a second of deaths at random places (seeded; the seed and
  * the step are told on failure); MPROC_CRASH=full in the environment tries them all,
  * MPROC_CRASH=SEED repeats a run.
  */
@@ -608,7 +608,7 @@ sweep(const char *name, enum fate (*one)(long steps))
         CHECK(one(1000000) != KILLED);
         scene_close();
         end = steps_done;
-        stop = monotonic_ms() + 500;
+        stop = monotonic_ms() + 300;
         for (long i = 0; full ? i <= end : monotonic_ms() < stop; i++, count++) {
                 long steps = full ? i : random_step(end);
 
@@ -687,7 +687,7 @@ TEST(two_die_at_once, .limit_s = 1800)
         CHECK(put_while_two_consumers_sleep(1000000) != KILLED);
         scene_close();
         end = steps_done;
-        stop = monotonic_ms() + 1500;
+        stop = monotonic_ms() + 1000;
         for (long i = 0; full ? i < end * 20 : monotonic_ms() < stop; i++, count++) {
                 long put_steps = full ? i / 20 : random_step(end), get_steps = full ? i % 20 * 20 : random_step(400);
 
