@@ -27,7 +27,7 @@
 /* What is being tried: told by the process that watches, when a check has ended the one that tries. */
 static char *noted;
 
-static void
+__attribute__((format(printf, 1, 2))) static void
 note(const char *format, ...)
 {
         va_list args;
