@@ -6,7 +6,7 @@
  *
  * Runs in: test processes.  MPROC_SCRIBBLE=SEED repeats a run.
  */
-#include "../queue_help.h"
+#include "queue_help.h"
 
 #include <dirent.h>
 #include <signal.h>

@@ -6,7 +6,7 @@
  * Runs in: test processes.  MPROC_STORM=SECONDS[,SEED] makes the storms longer than their half
  * second, or repeats one.
  */
-#include "../queue_help.h"
+#include "queue_help.h"
 
 #include <signal.h>
 #include <stdatomic.h>
