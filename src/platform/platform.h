@@ -72,8 +72,8 @@ struct mproc__plat_spawn {
  */
 int mproc__plat_spawn(struct mproc__plat_spawn *spawn, pid_t *ret_pid, int *ret_pidfd);
 
-/* fork(), with a pidfd of the child for the parent where the system has them.  Returns in two processes. */
-int mproc__plat_fork(pid_t *ret_pid, int *ret_pidfd);
+/* fork(); returns in two processes. */
+int mproc__plat_fork(pid_t *ret_pid);
 
 /*
  * A fork whose child becomes a child of this process's parent (CLONE_PARENT).

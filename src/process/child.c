@@ -331,7 +331,7 @@ void
 mproc__child_close(struct mproc__child *child)
 {
         (void)pthread_mutex_lock(&child->mutex);
-        mproc__plat_close(&child->pidfd);
+        mproc__channel_close(&child->pidfd);
         mproc__channel_close(&child->channel);
         (void)pthread_mutex_unlock(&child->mutex);
 }
@@ -349,7 +349,7 @@ mproc__child_unref(struct mproc__child *child)
 {
         if (!child || atomic_fetch_sub_explicit(&child->refs, 1, memory_order_acq_rel) != 1)
                 return;
-        mproc__plat_close(&child->pidfd);
+        mproc__channel_close(&child->pidfd);
         mproc__channel_close(&child->channel);
         (void)pthread_mutex_destroy(&child->mutex);
         free(child->name);
@@ -453,8 +453,7 @@ mproc__children_forked(void)
         for (struct mproc__child *c = list.next, *next; c != &list; c = next) {
                 next = c->next;
                 (void)pthread_mutex_init(&c->mutex, NULL);
-                mproc__plat_close(&c->pidfd);
-                c->channel = -1; /* start/channel.c has closed it */
+                c->pidfd = c->channel = -1; /* start/channel.c has closed them */
                 c->listed = false;
                 c->board = NULL;
                 c->prev = c->next = NULL;

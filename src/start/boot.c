@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 #define BOOT_MAGIC      0x6d703162u
-#define INLINE_MAX      65536u
+#define INLINE_MAX      8000u /* what goes beyond travels in a file: a child's memory holds it for life */
 #define FDS_PER_PORTION 240u
 
 enum boot_flags { BOOT_DAEMON = 1, BOOT_DIE_WITH_PARENT = 2, BOOT_KEEP_SIGNALS = 4 };
@@ -256,10 +256,10 @@ receive(int channel, struct received *in)
                         mproc__plat_close(&first[i]);
                 return damaged();
         }
-        in->fds = calloc(h.nfds ? h.nfds : 1, sizeof *in->fds);
-        if (!in->fds)
+        if (h.nfds && !(in->fds = calloc(h.nfds, sizeof *in->fds)))
                 return mproc__fail(-ENOMEM, "no memory for %u descriptors", (unsigned)h.nfds);
-        memcpy(in->fds, first, nfirst * sizeof *first);
+        for (size_t i = 0; i < nfirst; i++)
+                in->fds[i] = first[i];
         in->nfds = nfirst;
         while (r == 0 && in->nfds < h.nfds)
                 r = receive_portion(channel, in, h.nfds);

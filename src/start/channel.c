@@ -47,6 +47,32 @@ mproc__channel_make(int ret_fd[2])
         return r;
 }
 
+/* Without memory for the note a forked sibling keeps the descriptor: no reason to fail. */
+static void
+note_locked(int fd)
+{
+        if (fd >= 0 && reserve_locked() == 0)
+                ends[count++] = fd;
+}
+
+void
+mproc__channel_note(int fd)
+{
+        mproc__lock(MPROC__LOCK_STASH);
+        note_locked(fd);
+        mproc__unlock(MPROC__LOCK_STASH);
+}
+
+void
+mproc__channel_open_pidfd(pid_t pid, int *ret_pidfd)
+{
+        mproc__lock(MPROC__LOCK_STASH);
+        *ret_pidfd = -1;
+        if (mproc__plat_pidfd_open(pid, ret_pidfd) == 0)
+                note_locked(*ret_pidfd);
+        mproc__unlock(MPROC__LOCK_STASH);
+}
+
 void
 mproc__channel_close(int *fd)
 {

@@ -17,7 +17,13 @@
 /* A connected pair that keeps messages apart.  -EMFILE, -ENFILE, -ENOMEM; sets no words. */
 int mproc__channel_make(int ret_fd[2]);
 
-/* Close one end, if it is open, and set it to -1. */
+/* A pidfd of a child by fork, noted like a channel.  *ret_pidfd is -1 where there are none. */
+void mproc__channel_open_pidfd(pid_t pid, int *ret_pidfd);
+
+/* Note a descriptor that came about elsewhere: a child's pidfd.  -1 is passed over. */
+void mproc__channel_note(int fd);
+
+/* Close what was made or noted here, if it is open, and set it to -1. */
 void mproc__channel_close(int *fd);
 
 /*
@@ -27,7 +33,7 @@ void mproc__channel_close(int *fd);
  */
 ssize_t mproc__channel_recv(int channel, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline);
 
-/* In a forked child: close all but its own end (-1: it has none). */
+/* In a forked child: close all that is noted but its own end (-1: it has none). */
 void mproc__channels_forked(int own);
 
 #endif

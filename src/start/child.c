@@ -104,6 +104,13 @@ watch_exit(void)
 }
 #endif
 
+void
+mproc__child_watch_exit(void)
+{
+        if (!child.watched)
+                watch_exit();
+}
+
 static void end_child(int exitcode) __attribute__((noreturn));
 
 static void
@@ -136,7 +143,7 @@ run(mproc_main_fn *target, mproc_args *args)
 
         child.target = target;
         mproc__args_set_failure(argument_failed);
-        watch_exit();
+        mproc__child_watch_exit();
         r = target(args);
         if (r >= 0 && r <= 255) {
                 tell_end(r, 0, NULL, NULL);
@@ -223,6 +230,7 @@ mproc__child_run_forked(const struct mproc__launch *launch)
 
         child.forked = true;
         child.returned = false;
+        child.watched = false; /* an exec'd parent's watch comes after the handlers that it registered since */
         atomic_store(&child.told, false);
         if (launch->die_with_parent && (r = mproc__plat_die_with_peer(mproc__self.channel)) < 0) {
                 mproc__fail_errno(-r, "tying this process's life to its parent's");

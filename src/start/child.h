@@ -14,4 +14,7 @@ void mproc__child_main(int channel) __attribute__((noreturn));
  */
 void mproc__child_run_forked(const struct mproc__launch *launch) __attribute__((noreturn));
 
+/* See that exit() tells the parent first.  The fork server does it for its children, who inherit it. */
+void mproc__child_watch_exit(void);
+
 #endif

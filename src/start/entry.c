@@ -31,7 +31,7 @@ enum id_kind { ID_BUILD = 1, ID_TEXT = 2 };
 struct object {
         uintptr_t base;
         bool is_program; /* the executable itself, not a shared object */
-        const char *path; /* where the loader, or the message, has it; "" for the program until it is asked for */
+        const char *path; /* where the loader, or the message, has it; "" for a program that /proc does not name */
         enum id_kind kind;
         size_t id_len;
         uint8_t id[ID_MAX];
@@ -94,12 +94,14 @@ identify_by_text(struct object *o)
         memcpy(o->id, id, sizeof id);
 }
 
+static const char *program_path = ""; /* set by the first that looks the program up */
+
 static void
 describe_object(const struct dl_phdr_info *info, struct object *o)
 {
         o->base = info->dlpi_addr;
         o->is_program = !info->dlpi_name || !*info->dlpi_name;
-        o->path = o->is_program ? "" : info->dlpi_name;
+        o->path = o->is_program ? program_path : info->dlpi_name;
         if (!find_build_id(info, o))
                 identify_by_text(o);
 }
@@ -178,6 +180,15 @@ visit_program(struct dl_phdr_info *info, size_t size, void *arg)
 static void
 find_program(void)
 {
+        char path[4096];
+        ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+        char *copy;
+
+        if (n > 0) {
+                path[n] = 0;
+                if ((copy = strdup(path)))
+                        program_path = copy;
+        }
         (void)dl_iterate_phdr(visit_program, NULL);
 }
 
@@ -209,20 +220,6 @@ find(uintptr_t address, const struct object *wanted, struct object *ret)
         return dl_iterate_phdr(visit, &s) != 0;
 }
 
-/* The program's own path is looked up only for those who want to tell it. */
-static void
-name_program(struct object *o)
-{
-        static char path[4096];
-        ssize_t n;
-
-        if (!o->is_program)
-                return;
-        if (!*path && (n = readlink("/proc/self/exe", path, sizeof path - 1)) < 0)
-                return;
-        o->path = path;
-}
-
 void
 mproc__entry_describe(mproc__function *function, char *buffer, size_t size)
 {
@@ -234,10 +231,8 @@ mproc__entry_describe(mproc__function *function, char *buffer, size_t size)
             (uintptr_t)info.dli_saddr == address) {
                 (void)snprintf(buffer, size, "%s", info.dli_sname);
         } else if (find(address, NULL, &o)) {
-                const char *slash;
+                const char *slash = strrchr(o.path, '/');
 
-                name_program(&o);
-                slash = strrchr(o.path, '/');
                 (void)snprintf(buffer, size, "%s+0x%zx", slash ? slash + 1 : o.path, (size_t)(address - o.base));
         } else {
                 (void)snprintf(buffer, size, "0x%zx", (size_t)address);
@@ -286,7 +281,6 @@ mproc__entry_encode(mproc__function *function, struct mproc__encoder *e)
                                    "the target %p lies in no loaded program or shared object: only functions of those "
                                    "have a name in another process (a nested function or generated code has not)",
                                    (void *)address);
-        name_program(&o);
         name_relative(&o, address, path, sizeof path);
         mproc__enc_string(e, o.path);
         mproc__enc_u32(e, o.is_program);

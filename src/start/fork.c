@@ -124,7 +124,7 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
         mproc__forking_channel = fd[1];
         (void)sigfillset(&all);
         (void)pthread_sigmask(SIG_SETMASK, &all, &mask);
-        r = mproc__plat_fork(&pid, &ret->pidfd); /* returns in two processes; start/forked.c has run in the child */
+        r = mproc__plat_fork(&pid); /* returns in two processes; start/forked.c has run in the child */
         mproc__forking_for_start = false;
         if (r == 0 && pid == 0) /* our end is closed already, with all others that are not the child's */
                 become_child(launch, self, mproc__self.name, fd[1], ret->board, &mask);
@@ -137,6 +137,7 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
                 ret->board = NULL;
                 return mproc__fail_errno(-r, "starting %s by fork", launch->name);
         }
+        mproc__channel_open_pidfd(pid, &ret->pidfd);
         ret->pid = pid;
         ret->channel = fd[0];
         ret->ours = true;

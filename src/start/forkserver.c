@@ -389,6 +389,7 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
                 mproc__log(MPROC_LOG_INFO, "the fork server has died: starting another");
         }
         if (r == 0) {
+                mproc__channel_note(ret->pidfd);
                 ret->channel = request.channel;
                 ret->announces = true;
         }

@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "platform/platform.h"
 #include "start/forkserver.h"
+#include "start/child.h"
 #include "start/entry.h"
 #include "start/preload.h"
 #include "start/start.h"
@@ -198,7 +199,9 @@ fork_for(pid_t asker, pid_t *ret_pid, int *ret_pidfd, bool *ret_sibling)
                         return r;
         }
         catch_children();
-        return mproc__plat_fork(ret_pid, ret_pidfd);
+        if ((r = mproc__plat_fork(ret_pid)) == 0 && *ret_pid > 0)
+                (void)mproc__plat_pidfd_open(*ret_pid, ret_pidfd); /* -1 where there are none */
+        return r;
 }
 
 /*
@@ -281,6 +284,7 @@ mproc__forkserver_main(int requests)
         (void)sigaddset(&waiting, SIGQUIT);
         prepare();
         mproc__entry_prepare();
+        mproc__child_watch_exit();
         for (;;) {
                 struct pollfd p = { .fd = requests, .events = POLLIN };
                 int channel;

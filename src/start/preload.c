@@ -134,11 +134,16 @@ decode(struct mproc__decoder *d, mproc_preload **ret_items, uint32_t *ret_count)
 int
 mproc__preload_inherit(struct mproc__decoder *d)
 {
+        struct mproc__decoder ahead = *d;
         mproc_preload *items;
         uint32_t count;
-        int r = decode(d, &items, &count);
+        int r;
 
-        if (r == 0)
+        if (mproc__dec_u32(&ahead) == 0 && !list) { /* as a rule; and no memory is touched for it */
+                *d = ahead;
+                return 0;
+        }
+        if ((r = decode(d, &items, &count)) == 0)
                 replace(items, count);
         return r;
 }

@@ -53,6 +53,7 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
         if (r < 0)
                 return r;
         if ((r = execute(launch, childs, ret)) == 0) {
+                mproc__channel_note(ret->pidfd);
                 ret->channel = ours;
                 ret->ours = true;
                 ret->announces = true;

@@ -43,7 +43,11 @@ struct mproc_args {
         bool *taken;
         size_t nfds;
         bool received;
+        struct value few[4]; /* where values are, if they are no more */
 };
+
+/* A process receives one list in its life: it needs no memory of the heap, which a fork-served child would have to copy. */
+static mproc_args received_args;
 
 static mproc__args_failure_fn *failure;
 
@@ -129,22 +133,28 @@ mproc_arg_self(mproc_arg value)
 
 /* --- the parent's side ---------------------------------------------------------------------------- */
 
+static int
+init_args(mproc_args *args, size_t count)
+{
+        args->values = args->few;
+        if (count > sizeof args->few / sizeof *args->few && !(args->values = calloc(count, sizeof *args->values)))
+                return -ENOMEM;
+        args->count = count;
+        for (size_t i = 0; i < count; i++)
+                args->values[i].fd = -1;
+        (void)pthread_mutex_init(&args->mutex, NULL);
+        return 0;
+}
+
 static mproc_args *
 new_args(size_t count)
 {
         mproc_args *args = calloc(1, sizeof *args);
 
-        if (!args)
-                return NULL;
-        args->values = calloc(count ? count : 1, sizeof *args->values);
-        if (!args->values) {
+        if (args && init_args(args, count) < 0) {
                 free(args);
                 return NULL;
         }
-        args->count = count;
-        for (size_t i = 0; i < count; i++)
-                args->values[i].fd = -1;
-        (void)pthread_mutex_init(&args->mutex, NULL);
         return args;
 }
 
@@ -371,9 +381,9 @@ int
 mproc__args_decode(struct mproc__block *block, size_t at, int *fds, size_t nfds, mproc_args **ret_args)
 {
         struct mproc__decoder d = { .data = block->data, .len = block->len, .pos = at, .nfds = nfds };
-        bool *taken = calloc(nfds ? nfds : 1, sizeof *taken);
+        bool *taken = nfds ? calloc(nfds, sizeof *taken) : NULL;
         uint32_t count = mproc__dec_u32(&d);
-        mproc_args *args = NULL;
+        mproc_args *args = &received_args;
 
         d.fds = fds;
         d.taken = taken;
@@ -381,10 +391,11 @@ mproc__args_decode(struct mproc__block *block, size_t at, int *fds, size_t nfds,
                 free(taken);
                 return mproc__fail(MPROC_EPROTO, "the argument list that arrived is damaged");
         }
-        if (!taken || !(args = new_args(count))) {
+        if ((nfds && !taken) || init_args(args, count) < 0) {
                 free(taken);
                 return mproc__fail(-ENOMEM, "no memory for %u arguments", (unsigned)count);
         }
+        args->received = true;
         for (uint32_t i = 0; i < count; i++)
                 decode_one(&d, &args->values[i]);
         if (d.error) {
@@ -393,7 +404,6 @@ mproc__args_decode(struct mproc__block *block, size_t at, int *fds, size_t nfds,
                 mproc__args_free(args);
                 return mproc__fail(d.error, "the argument list that arrived is damaged");
         }
-        args->received = true;
         args->block = *block;
         args->fds = fds;
         args->taken = taken;
@@ -425,9 +435,11 @@ mproc__args_free(mproc_args *args)
         free(args->taken);
         if (args->block.mapped)
                 (void)munmap(args->block.data, args->block.len);
-        free(args->values);
+        if (args->values != args->few)
+                free(args->values);
         (void)pthread_mutex_destroy(&args->mutex);
-        free(args);
+        if (args != &received_args)
+                free(args);
 }
 
 /* --- the getters ------------------------------------------------------------------------------------ */

@@ -220,16 +220,13 @@ mproc__plat_spawn(struct mproc__plat_spawn *spawn, pid_t *ret_pid, int *ret_pidf
 }
 
 int
-mproc__plat_fork(pid_t *ret_pid, int *ret_pidfd)
+mproc__plat_fork(pid_t *ret_pid)
 {
         pid_t pid = fork(); /* returns in two processes */
 
         if (pid < 0)
                 return -errno;
         *ret_pid = pid;
-        *ret_pidfd = -1;
-        if (pid > 0)
-                (void)mproc__plat_pidfd_open(pid, ret_pidfd); /* -1 where there are none */
         return 0;
 }
 

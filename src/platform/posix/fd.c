@@ -19,7 +19,8 @@ mproc__plat_close(int *fd)
         if (*fd >= 0)
                 (void)close(*fd); /* EINTR: on Linux the descriptor is gone all the same */
         *fd = -1;
-        errno = saved;
+        if (errno != saved) /* not written to without need: it may lie in memory that was just forked */
+                errno = saved;
 }
 
 int
