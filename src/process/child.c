@@ -62,6 +62,8 @@ note_status(struct mproc__child *child, const struct mproc__status *s, const cha
                 child->said.exitcode = s->exitcode & 0xff;
                 if (s->code != 0)
                         note_failure(child, s, text);
+                else
+                        (void)snprintf(child->step, sizeof child->step, "%.31s", s->step); /* by exit(), or nothing */
                 break;
         case MPROC__STATUS_EXIT:
                 child->exit_seen = true;
@@ -318,9 +320,8 @@ mproc__child_signal(struct mproc__child *child, int signal)
 
         (void)pthread_mutex_lock(&child->mutex);
         if (!poll_locked(child)) {
-                if (child->pidfd >= 0)
-                        r = mproc__plat_pidfd_signal(child->pidfd, signal);
-                else /* not reaped yet, which only we do, under this lock: the pid is still its own */
+                r = child->pidfd >= 0 ? mproc__plat_pidfd_signal(child->pidfd, signal) : -ENOSYS;
+                if (r == -ENOSYS) /* not reaped yet, which only we do, under this lock: the pid is still its own */
                         r = kill(child->pid, signal) == 0 ? 0 : -errno;
         }
         (void)pthread_mutex_unlock(&child->mutex);
