@@ -3,7 +3,7 @@
 # check.sh [STEP...] - everything that make test does, under every watcher there is.
 # Steps: dev clang asan tsan valgrind cppcheck tidy; without a step, all of them.
 # A watcher that is not installed is named and left out.
-set -u
+set -u -o pipefail
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
 steps=("$@")
@@ -17,7 +17,8 @@ build() { cmake --preset "$1" >/dev/null && cmake --build "build/$1" -j "$jobs";
 suite() { build "$1" && (cd "build/$1" && ctest -j "$jobs" --output-on-failure); }
 
 # Under valgrind a program is 20 times slower, so those are chosen that are quick and touch most:
-# the tests that are on the list, run with all the processes they start.
+# the tests that are on the list, run with all the processes they start.  Leaks are AddressSanitizer's
+# part: valgrind would count in a forked child what only its parent can free.
 valgrind_subset()
 {
         local bad=0 program
@@ -26,9 +27,8 @@ valgrind_subset()
                 case $program in '' | '#'*) continue ;; esac
                 [ -x "build/dev/bin/$program" ] || { echo "valgrind: no program $program"; bad=1; continue; }
                 echo "-- $program"
-                MPROC_TEST_TIMEOUT_SCALE=2 valgrind -q --trace-children=yes --error-exitcode=99 --leak-check=full \
-                        --errors-for-leak-kinds=definite --suppressions=tools/valgrind.supp \
-                        "build/dev/bin/$program" || bad=1
+                MPROC_TEST_TIMEOUT_SCALE=2 valgrind -q --trace-children=yes --error-exitcode=99 --leak-check=no \
+                        "build/dev/bin/$program" | grep -v '^ok ' || bad=1
         done <tools/valgrind.list
         return $bad
 }
