@@ -167,13 +167,16 @@ MPROC_API mproc_semaphore *mproc_args_semaphore(mproc_args *args, size_t index);
 
 #else /* C++17: the same spelling, by overloads; the list lives until the end of the full expression */
 
+#if __cplusplus < 201703L && (!defined _MSVC_LANG || _MSVC_LANG < 201703L)
+#error "MPROC_ARGS needs C++17"
+#endif
 #include <type_traits>
 
 namespace mproc_detail {
 template <class T> inline mproc_arg arg(T value)
 {
         if constexpr (std::is_same_v<T, mproc_arg>) return value;
-        else if constexpr (std::is_floating_point_v<T>) return mproc_arg_double(value);
+        else if constexpr (std::is_floating_point_v<T>) return mproc_arg_double(static_cast<double>(value));
         else if constexpr (std::is_enum_v<T>) return mproc_arg_int(static_cast<int64_t>(value));
         else if constexpr (std::is_integral_v<T> && std::is_unsigned_v<T>) return mproc_arg_uint(value);
         else if constexpr (std::is_integral_v<T>) return mproc_arg_int(value);
@@ -181,7 +184,12 @@ template <class T> inline mproc_arg arg(T value)
         else if constexpr (std::is_same_v<T, mproc_connection *>) return mproc_arg_connection(value);
         else if constexpr (std::is_same_v<T, mproc_lock *>) return mproc_arg_lock(value);
         else if constexpr (std::is_same_v<T, mproc_semaphore *>) return mproc_arg_semaphore(value);
-        else return mproc_arg_string(value);
+        else {
+                static_assert(std::is_convertible_v<T, const char *> && !std::is_null_pointer_v<T>,
+                              "MPROC_ARGS takes numbers, const char * (std::string: its c_str()), mproc_bytes, mproc_fd "
+                              "and mproc's handles");
+                return mproc_arg_string(value);
+        }
 }
 template <size_t N> struct list {
         mproc_arg values[N];

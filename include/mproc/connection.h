@@ -155,6 +155,14 @@ MPROC_API mproc_waitable mproc_wait_process(mproc_process *process);
 MPROC_API mproc_waitable mproc_wait_connection(mproc_connection *connection);
 MPROC_API mproc_waitable mproc_wait_queue(mproc_queue *queue);
 MPROC_API mproc_waitable mproc_wait_fd(int fd);
+#ifdef __cplusplus
+} /* overloads are C++'s way to say it */
+inline mproc_waitable MPROC_WAIT(mproc_process *process) { return mproc_wait_process(process); }
+inline mproc_waitable MPROC_WAIT(mproc_connection *connection) { return mproc_wait_connection(connection); }
+inline mproc_waitable MPROC_WAIT(mproc_queue *queue) { return mproc_wait_queue(queue); }
+inline mproc_waitable MPROC_WAIT(int fd) { return mproc_wait_fd(fd); }
+extern "C" {
+#endif
 
 /*
  * Wait until at least one of the items is ready: a process ended, a connection

@@ -26,8 +26,8 @@ extern "C" {
 #endif
 
 /* Timeouts are in milliseconds, measured on CLOCK_MONOTONIC. */
-#define MPROC_FOREVER ((int64_t)-1) /* wait without limit; any negative value means this */
-#define MPROC_NOWAIT ((int64_t)0)   /* do not wait at all */
+#define MPROC_FOREVER INT64_C(-1) /* wait without limit; any negative value means this */
+#define MPROC_NOWAIT  INT64_C(0)  /* do not wait at all */
 
 /* X(code, number, sentence, what Python's multiprocessing raises in this case) */
 #define MPROC_ERROR_TABLE(X)                                                                            \

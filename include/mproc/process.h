@@ -99,7 +99,7 @@ typedef struct mproc_report {
         int64_t user_us;       /* CPU time in user mode, microseconds */
         int64_t system_us;     /* CPU time in the kernel, microseconds */
         int64_t maxrss_bytes;  /* greatest resident size */
-        char step[32];         /* where it failed: "exec", "target", "argument", "run", or "" */
+        char step[32];         /* where it failed: "start", "target", "argument", "run", ...; "exit": it left by exit(); "" */
         char text[480];        /* in words; as mproc_process_error, cut to fit */
 } mproc_report;
 

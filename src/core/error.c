@@ -12,6 +12,7 @@
 #include <string.h>
 
 static __thread char last_error[MPROC__ERROR_TEXT_MAX];
+static __thread int last_code;
 
 struct error_row {
         int code;
@@ -60,7 +61,7 @@ mproc_error_name(int code)
                 return "OK";
         if (code == MPROC_OWNER_DIED)
                 return "MPROC_OWNER_DIED";
-        for (size_t i = 0; i < sizeof errno_names / sizeof *errno_names; i++)
+        for (size_t i = 0; i < sizeof errno_names / sizeof *errno_names && code > -MPROC_ERROR_BASE; i++)
                 if (errno_names[i].value == -code)
                         return errno_names[i].name;
         return "unknown";
@@ -107,8 +108,24 @@ mproc__fail(int code, const char *format, ...)
         va_start(ap, format);
         (void)vsnprintf(last_error, sizeof last_error, format, ap);
         va_end(ap);
+        last_code = code;
         errno = saved;
         return code;
+}
+
+int
+mproc__fail_code(void)
+{
+        return last_code;
+}
+
+void
+mproc__fail_forget(void)
+{
+        if (*last_error)
+                *last_error = 0;
+        if (last_code)
+                last_code = 0;
 }
 
 int
@@ -123,6 +140,7 @@ mproc__fail_errno(int err, const char *format, ...)
         va_end(ap);
         if (n >= 0 && (size_t)n < sizeof last_error)
                 (void)snprintf(last_error + n, sizeof last_error - (size_t)n, ": %s", mproc_strerror(-err));
+        last_code = -err;
         errno = saved;
         return -err;
 }

@@ -21,6 +21,12 @@ int mproc__fail(int code, const char *format, ...) MPROC_PRINTF(2, 3);
 /* The same for a system error: appends ": " and strerror's text; returns -err. */
 int mproc__fail_errno(int err, const char *format, ...) MPROC_PRINTF(2, 3);
 
+/* Which code the words that stand go with; 0: there are none. */
+int mproc__fail_code(void);
+
+/* A newborn process: what failed in its parent is not its concern. */
+void mproc__fail_forget(void);
+
 /* Put words in front of the sentence that stands: "argument 2: ..." */
 void mproc__fail_prefix(const char *format, ...) MPROC_PRINTF(1, 2);
 

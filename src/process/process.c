@@ -43,11 +43,20 @@ struct mproc_process {
 /* --- checks ------------------------------------------------------------------------------------------------ */
 
 static int
+check_handle(const mproc_process *p)
+{
+        return p ? 0 : mproc__fail(MPROC_EHANDLE, "a process is wanted, NULL was given");
+}
+
+static int
 check_ours(const mproc_process *p)
 {
+        if (!p)
+                return check_handle(p);
         if (p->role != ROLE_CHILD)
-                return mproc__fail(MPROC_ENOTCHILD, "%s is %s: only a child can be used this way", p->name,
-                                   p->role == ROLE_SELF ? "this process itself" : "this process's parent");
+                return mproc__fail(MPROC_ENOTCHILD, "%s: only a child can be used this way",
+                                   p->role == ROLE_SELF ? "this is the calling process itself"
+                                                        : "this is the calling process's parent");
         if (p->creator != getpid())
                 return mproc__fail(MPROC_ENOTCHILD, "%s was created by process %ld, not by this one (%ld): only its "
                                                     "creator can use it", p->name, (long)p->creator, (long)getpid());
@@ -65,7 +74,7 @@ lock_ours(mproc_process *p)
 {
         int r;
 
-        if (p->role != ROLE_CHILD || p->creator != getpid())
+        if (!p || p->role != ROLE_CHILD || p->creator != getpid())
                 return check_ours(p);
         (void)pthread_mutex_lock(&p->mutex);
         if ((r = check_ours(p)) < 0)
@@ -242,7 +251,7 @@ mproc_process_join(mproc_process *p, int64_t timeout_ms)
         struct mproc__child *child;
         int r;
 
-        if (p->role == ROLE_PARENT)
+        if (p && p->role == ROLE_PARENT)
                 return mproc__parent_wait(deadline);
         if ((r = get_child(p, &child)) < 0)
                 return r;
@@ -258,9 +267,9 @@ mproc_process_is_alive(mproc_process *p)
         struct mproc__child *child;
         int r;
 
-        if (p->role == ROLE_SELF)
+        if (p && p->role == ROLE_SELF)
                 return 1;
-        if (p->role == ROLE_PARENT)
+        if (p && p->role == ROLE_PARENT)
                 return mproc__parent_wait(MPROC__AT_ONCE) == MPROC_ETIMEDOUT;
         r = get_child(p, &child);
         if (r == MPROC_ENOTSTARTED)
@@ -325,7 +334,7 @@ mproc_process_error(mproc_process *p)
 {
         const char *text = "";
 
-        if (p->role != ROLE_CHILD || p->creator != getpid())
+        if (!p || p->role != ROLE_CHILD || p->creator != getpid())
                 return text;
         (void)pthread_mutex_lock(&p->mutex);
         if (p->child && !p->closed && mproc__child_poll(p->child))
@@ -337,12 +346,16 @@ mproc_process_error(mproc_process *p)
 pid_t
 mproc_process_pid(mproc_process *p)
 {
+        if (!p)
+                return 0;
         return p->role == ROLE_SELF ? getpid() : p->role == ROLE_PARENT ? mproc__self.parent_pid : p->pid;
 }
 
 const char *
 mproc_process_name(mproc_process *p)
 {
+        if (!p)
+                return "";
         return p->role == ROLE_SELF ? mproc__self.name : p->role == ROLE_PARENT ? mproc__self.parent_name : p->name;
 }
 
@@ -369,6 +382,8 @@ mproc_process_set_name(mproc_process *p, const char *name)
 int
 mproc_process_daemon(mproc_process *p)
 {
+        if (!p)
+                return check_handle(p);
         return p->role == ROLE_SELF ? mproc__self.daemon : p->daemon;
 }
 
@@ -399,7 +414,7 @@ mproc_process_sentinel(mproc_process *p)
         struct mproc__child *child;
         int r;
 
-        if (p->role == ROLE_PARENT)
+        if (p && p->role == ROLE_PARENT)
                 return mproc__parent_sentinel();
         r = get_child(p, &child);
         return r < 0 ? r : mproc__child_sentinel(child);
@@ -443,7 +458,7 @@ mproc_process_close(mproc_process *p)
 {
         int r;
 
-        if (p->role == ROLE_CHILD && p->creator == getpid() && p->closed)
+        if (p && p->role == ROLE_CHILD && p->creator == getpid() && p->closed)
                 return 0;
         if ((r = lock_ours(p)) < 0)
                 return r;

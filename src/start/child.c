@@ -77,7 +77,7 @@ static void
 exiting(int exitcode, void *arg)
 {
         (void)arg;
-        tell_end(exitcode & 0xff, 0, NULL, NULL);
+        tell_end(exitcode & 0xff, 0, "exit", NULL);
         if (child.forked)
                 leave_forked(exitcode);
 }
@@ -144,13 +144,14 @@ run(mproc_main_fn *target, mproc_args *args)
         child.target = target;
         mproc__args_set_failure(argument_failed);
         mproc__child_watch_exit();
+        mproc__fail_forget();
         r = target(args);
         if (r >= 0 && r <= 255) {
                 tell_end(r, 0, NULL, NULL);
                 return r;
         }
         mproc__entry_describe((mproc__function *)target, name, sizeof name);
-        if (r < 0 && *mproc_last_error())
+        if (r < 0 && mproc__fail_code() == r)
                 (void)snprintf(text, sizeof text, "target %s returned %s: %.330s", name, mproc_error_name(r),
                                mproc_last_error());
         else if (r < 0)

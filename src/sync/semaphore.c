@@ -172,7 +172,6 @@ mproc_semaphore_create(mproc_context *ctx, const char *name, unsigned value, mpr
         if (value > MPROC_SEMAPHORE_MAX)
                 return mproc__fail(-EINVAL, "a semaphore's value is at most %u; %u was asked for",
                                    (unsigned)MPROC_SEMAPHORE_MAX, value);
-        ctx = mproc__context_resolve(ctx);
         fork_only = !name && mproc__context_is_fork(ctx); /* what has a name is not bound to inheritance */
         if (!(semaphore = blank()))
                 return -ENOMEM;
@@ -194,7 +193,7 @@ mproc_semaphore_attach(mproc_context *ctx, const char *name, mproc_semaphore **r
         size_t len;
         int r;
 
-        (void)mproc__context_resolve(ctx);
+        (void)ctx; /* a name belongs to no context: nothing is fixed by it */
         if ((r = mproc__name_check(name)) < 0)
                 return r;
         if (!(semaphore = blank()))

@@ -40,7 +40,7 @@ wait_for(pid_t pid, int pidfd, int64_t deadline, struct mproc__exit *ret_exit)
 }
 
 static int
-fail_start(const struct mproc__exit *exit)
+fail_start(const struct mproc__exit *exit, const char *path)
 {
         const char *step = mproc__tracker_exit_text(exit->exitcode);
 
@@ -50,14 +50,13 @@ fail_start(const struct mproc__exit *exit)
         if (step)
                 return mproc__fail(MPROC_EPROGRAM, "the tracker could not start: it failed to %s", step);
         return mproc__fail(MPROC_EPROGRAM,
-                           "the executable ended with code %d instead of becoming the tracker: does its main() call "
-                           "mproc_init first?",
-                           exit->exitcode);
+                           "%s ended with code %d instead of becoming the tracker: does its main() call mproc_init first?",
+                           path ? path : "the running executable", exit->exitcode);
 }
 
 /* The status is only good for words: somebody else may have reaped it.  What counts is the tracker's lock. */
 static int
-await_tracker(int beacon, pid_t pid, int pidfd, bool *ret_killed)
+await_tracker(int beacon, const char *path, pid_t pid, int pidfd, bool *ret_killed)
 {
         struct mproc__exit exit = { .exitcode = 0 };
 
@@ -65,14 +64,13 @@ await_tracker(int beacon, pid_t pid, int pidfd, bool *ret_killed)
                 (void)(pidfd >= 0 ? mproc__plat_pidfd_signal(pidfd, SIGKILL) : kill(pid, SIGKILL));
                 (void)wait_for(pid, pidfd, mproc__deadline(START_MS), &exit);
                 return mproc__fail(MPROC_EPROGRAM,
-                                   "the executable did not become the tracker within %d s: does its main() call "
-                                   "mproc_init first?",
-                                   START_MS / 1000);
+                                   "%s did not become the tracker within %d s: does its main() call mproc_init first?",
+                                   path ? path : "the running executable", START_MS / 1000);
         }
         if (mproc__beacon_tracked(beacon))
                 return 0;
         *ret_killed = exit.exitcode == -SIGKILL;
-        return fail_start(&exit);
+        return fail_start(&exit, path);
 }
 
 static int
@@ -86,10 +84,10 @@ spawn_tracker(int beacon, const char *path, const char *name, bool *ret_killed)
 
         r = mproc__plat_spawn(&spawn, &pid, &pidfd);
         if (r < 0)
-                return mproc__fail(MPROC_EPROGRAM, "the tracker could not be started: %s: %s", spawn.reterr_step,
-                                   mproc_strerror(r));
+                return mproc__fail(MPROC_EPROGRAM, "the tracker could not be started: %s of %s: %s", spawn.reterr_step,
+                                   path ? path : "the running executable", mproc_strerror(r));
         MPROC_POINT("tracker.start.spawned");
-        r = await_tracker(beacon, pid, pidfd, ret_killed);
+        r = await_tracker(beacon, path, pid, pidfd, ret_killed);
         mproc__plat_close(&pidfd);
         return r;
 }

@@ -140,8 +140,13 @@ mproc__named_publish(enum mproc__name_kind kind, const char *name, int fd)
 {
         int beacon, r;
 
-        if ((r = mproc__name_check(name)) < 0 || (r = mproc__program_beacon(&beacon)) < 0 ||
-            (r = mproc__tracker_ensure(&beacon)) < 0 || (r = mproc__program_name_beacon()) < 0)
+        if ((r = mproc__name_check(name)) < 0)
+                return r;
+        if ((r = mproc__tracker_ensure(&beacon)) < 0) {
+                mproc__fail_prefix("%s is a name, and names need the tracker: ", name);
+                return r;
+        }
+        if ((r = mproc__program_name_beacon()) < 0)
                 return r;
         if (!atomic_exchange_explicit(&swept, true, memory_order_relaxed))
                 tell_removed(mproc__names_sweep_dead_programs());

@@ -460,8 +460,8 @@ static void
 mismatch(const mproc_args *args, size_t index, const char *wanted)
 {
         if (index >= args->count)
-                mproc__fail(MPROC_EARGTYPE, "argument %zu (%s) is wanted, but there are only %zu arguments", index,
-                            wanted, args->count);
+                mproc__fail(MPROC_EARGTYPE, "argument %zu (%s) is wanted, but there %s only %zu argument%s", index, wanted,
+                            args->count == 1 ? "is" : "are", args->count, args->count == 1 ? "" : "s");
         else
                 mproc__fail(MPROC_EARGTYPE, "argument %zu is wanted as %s, but it is of type %s", index, wanted,
                             mproc__arg_type_name(args->values[index].type));
