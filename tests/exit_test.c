@@ -124,9 +124,9 @@ HELPER(ends)
 
         CHECK_INT(atexit(say_z), 0);
         if (is_scene(argv, "joins") || is_scene(argv, "leaves"))
-                p = start(ctx, says_x_waits_says_y, MPROC_NO_ARGS);
+                p = keep(start(ctx, says_x_waits_says_y, MPROC_NO_ARGS));
         else
-                p = start_opts(ctx, says_how_it_is_terminated, MPROC_NO_ARGS, &daemon);
+                p = keep(start_opts(ctx, says_how_it_is_terminated, MPROC_NO_ARGS, &daemon));
         if (is_scene(argv, "leaves") || is_scene(argv, "leaves daemon"))
                 CHECK_OK(mproc_set_exit_policy(MPROC_EXIT_LEAVE));
         if (is_scene(argv, "frees and terminates"))
@@ -273,7 +273,7 @@ HELPER(ends_with_deaf_daemons)
         mproc_set_log(log_letter, NULL);
         for (const char *const *method = mproc_get_all_start_methods(); *method; method++)
                 if (!under_tsan() || strcmp(*method, "fork") != 0)
-                        (void)start_opts(context_of(*method), ignores_termination, MPROC_NO_ARGS, &daemon);
+                        (void)keep(start_opts(context_of(*method), ignores_termination, MPROC_NO_ARGS, &daemon));
         await_byte(0);
         return 0;
 }
@@ -293,7 +293,7 @@ static int
 leaves_a_child(mproc_args *args)
 {
         (void)args;
-        (void)start(NULL, says_x_waits_says_y, MPROC_NO_ARGS);
+        (void)keep(start(NULL, says_x_waits_says_y, MPROC_NO_ARGS));
         return 0;
 }
 
@@ -301,7 +301,7 @@ static int
 exits_with_a_child(mproc_args *args)
 {
         (void)args;
-        (void)start(NULL, says_x_waits_says_y, MPROC_NO_ARGS);
+        (void)keep(start(NULL, says_x_waits_says_y, MPROC_NO_ARGS));
         exit(0);
 }
 
@@ -422,7 +422,7 @@ start_in_a_thread(void *arg)
 {
         mproc_process_opts opts = { .die_with_parent = 1 };
 
-        (void)start_opts(arg, says_x_and_runs_on, MPROC_NO_ARGS, &opts);
+        (void)keep(start_opts(arg, says_x_and_runs_on, MPROC_NO_ARGS, &opts));
         return NULL;
 }
 
@@ -459,13 +459,13 @@ HELPER(is_killed)
         pthread_t thread;
 
         if (is_scene(argv, "daemon")) {
-                (void)start_opts(ctx, says_x_and_runs_on, MPROC_NO_ARGS, &daemon);
+                (void)keep(start_opts(ctx, says_x_and_runs_on, MPROC_NO_ARGS, &daemon));
         } else if (is_scene(argv, "tied")) {
-                (void)start_opts(ctx, says_x_and_runs_on, MPROC_NO_ARGS, &tied);
+                (void)keep(start_opts(ctx, says_x_and_runs_on, MPROC_NO_ARGS, &tied));
         } else if (is_scene(argv, "untied")) {
-                (void)start_opts(ctx, says_x_waits_says_y, MPROC_NO_ARGS, &untied);
+                (void)keep(start_opts(ctx, says_x_waits_says_y, MPROC_NO_ARGS, &untied));
         } else if (is_scene(argv, "plain")) {
-                (void)start(ctx, says_x_waits_says_y, MPROC_NO_ARGS);
+                (void)keep(start(ctx, says_x_waits_says_y, MPROC_NO_ARGS));
         } else if (is_scene(argv, "set daemon")) {
                 p = create(ctx, says_x_and_runs_on, MPROC_NO_ARGS);
                 CHECK_OK(mproc_process_set_daemon(p, 1));
@@ -477,11 +477,11 @@ HELPER(is_killed)
                 CHECK_OK(mproc_process_set_daemon(p, 1));
                 CHECK_OK(mproc_process_start(p));
         } else if (is_scene(argv, "siblings")) { /* the older dies although the younger, born of the same parent, lives */
-                (void)start_opts(ctx, says_x_and_runs_on, MPROC_NO_ARGS, &daemon);
-                (void)start(ctx, says_x_waits_says_y, MPROC_NO_ARGS);
-                (void)start_opts(ctx, says_x_and_runs_on, MPROC_NO_ARGS, &tied);
+                (void)keep(start_opts(ctx, says_x_and_runs_on, MPROC_NO_ARGS, &daemon));
+                (void)keep(start(ctx, says_x_waits_says_y, MPROC_NO_ARGS));
+                (void)keep(start_opts(ctx, says_x_and_runs_on, MPROC_NO_ARGS, &tied));
         } else if (is_scene(argv, "nested")) {
-                (void)start_opts(ctx, is_a_daemon_with_a_child, MPROC_NO_ARGS, &daemon);
+                (void)keep(start_opts(ctx, is_a_daemon_with_a_child, MPROC_NO_ARGS, &daemon));
         } else if (is_scene(argv, "thread")) {
                 CHECK_INT(pthread_create(&thread, NULL, start_in_a_thread, ctx), 0);
                 CHECK_INT(pthread_join(thread, NULL), 0);

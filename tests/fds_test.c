@@ -282,8 +282,14 @@ START_METHOD_TEST(simultaneous_children_inherit_no_sibling)
         }
         for (int t = 0; t < 3; t++)
                 CHECK_INT(pthread_join(threads[t], NULL), 0);
-        for (int i = 0; i < 30; i++) /* a newborn child of the fork server has for a moment the server's, too */
-                WAIT_UNTIL(holds_one_socket(crowd[i / 10].p[i % 10]), LONG_MS);
+        for (int i = 0; i < 30; i++) { /* a newborn child of the fork server has for a moment the server's, too */
+                mproc_process *p = crowd[i / 10].p[i % 10];
+                int64_t end = monotonic_ms() + scaled_ms(LONG_MS);
+
+                while (!holds_one_socket(p))
+                        CHECK_MSG(monotonic_ms() < end, "%s holds\n%s", mproc_process_name(p),
+                                  list_fds_of(mproc_process_pid(p)));
+        }
         let_go(&ends, 30);
         for (int i = 0; i < 30; i++)
                 CHECK_INT(finish(crowd[i / 10].p[i % 10]), 0);
@@ -409,8 +415,9 @@ TEST(fork_server_and_tracker_hold_few)
         leak_descriptors();
         ends = make_pipe();
         CHECK_OK(mproc_get_context("forkserver", &ctx));
-        p = start(ctx, wait_for_byte, MPROC_ARGS(mproc_fd(ends.out)));
-        count = procfs_descendants(getppid(), &list); /* the tracker is nobody's child: the runner's, who takes orphans */
+        p = start(ctx, tell_and_run_on, MPROC_ARGS(mproc_fd(ends.in)));
+        await_byte(ends.out); /* it bears the server's name no longer */
+        count = procfs_descendants(process_parent(getsid(0)), &list); /* the tracker is nobody's child: the runner's, who takes orphans */
         for (size_t i = 0; i < count; i++) {
                 if (list[i].session != getsid(0) && !procfs_is_library_process(&list[i]))
                         continue;
@@ -428,8 +435,9 @@ TEST(fork_server_and_tracker_hold_few)
         CHECK_INT(seen, 2);
         free(list);
         close_leaked();
-        let_go(&ends, 1);
-        CHECK_INT(finish(p), 0);
+        CHECK_OK(mproc_process_kill(p));
+        CHECK_INT(finish(p), -SIGKILL);
+        close_pipe(&ends);
 }
 
 /* --- no standard streams --------------------------------------------------------------------------------------------- */

@@ -37,7 +37,7 @@ static int
 servers_of(pid_t session, pid_t *ret_pid, bool zombies)
 {
         struct procfs_stat *list;
-        size_t count = procfs_descendants(getppid(), &list); /* of the runner, who takes orphans */
+        size_t count = procfs_descendants(process_parent(getsid(0)), &list); /* of the runner, who takes orphans */
         int found = 0;
 
         for (size_t i = 0; i < count; i++) {
@@ -456,7 +456,7 @@ HELPER(has_a_fork_server)
 
         if (leave) {
                 CHECK_OK(mproc_set_exit_policy(MPROC_EXIT_LEAVE));
-                p = start(forkserver(), wait_for_byte, MPROC_ARGS(mproc_fd(in)));
+                p = keep(start(forkserver(), wait_for_byte, MPROC_ARGS(mproc_fd(in))));
         } else {
                 CHECK_INT(run(forkserver(), return_argument, MPROC_ARGS(1)), 1);
         }

@@ -78,6 +78,17 @@ start_opts(mproc_context *ctx, mproc_main_fn *target, mproc_arglist args, const 
         return p;
 }
 
+/* For programs that end with children: the handle stays within reach, or it would be taken for a leak. */
+static inline mproc_process *
+keep(mproc_process *p)
+{
+        static mproc_process *kept[16];
+        static size_t count;
+
+        CHECK(count < 16);
+        return kept[count++] = p;
+}
+
 /* Join it, free it, tell how it ended. */
 static inline int
 finish(mproc_process *p)
