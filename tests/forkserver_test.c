@@ -285,14 +285,15 @@ static atomic_bool killing;
 static void *
 kill_every_server(void *arg)
 {
-        unsigned seed = 1, *kills = arg;
+        unsigned seed = 1;
+        atomic_uint *kills = arg;
 
         while (atomic_load(&killing)) {
                 pid_t pid = 0;
 
                 usleep(500 + (useconds_t)rand_r(&seed) % 4000);
                 if (servers_of(getsid(0), &pid, false) > 0 && kill(pid, SIGKILL) == 0)
-                        ++*kills;
+                        atomic_fetch_add(kills, 1);
         }
         return NULL;
 }
@@ -308,7 +309,8 @@ counts_itself(mproc_args *args)
 TEST(killed_while_it_starts_children, .limit_s = 120)
 {
         struct pipe_ends ends = make_pipe();
-        unsigned kills = 0, started = 0, ran = 0, refused = 0;
+        unsigned started = 0, ran = 0, refused = 0;
+        atomic_uint kills = 0;
         int64_t end = monotonic_ms() + 1500;
         pthread_t thread;
         char *text;
@@ -316,7 +318,7 @@ TEST(killed_while_it_starts_children, .limit_s = 120)
 
         atomic_store(&killing, true);
         CHECK_INT(pthread_create(&thread, NULL, kill_every_server, &kills), 0);
-        while (monotonic_ms() < end || kills < 20) {
+        while (monotonic_ms() < end || atomic_load(&kills) < 20) {
                 mproc_process *p = create(forkserver(), counts_itself, MPROC_ARGS(mproc_fd(ends.in)));
                 int r;
 
@@ -334,7 +336,7 @@ TEST(killed_while_it_starts_children, .limit_s = 120)
         text = read_to_end(ends.out, &len);
         ran = (unsigned)len;
         CHECK_MSG(ran == started, "%u starts succeeded, %u were refused, %u targets ran, %u servers were killed", started,
-                  refused, ran, kills);
+                  refused, ran, atomic_load(&kills));
         free(text);
         close(ends.out);
 }

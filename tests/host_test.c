@@ -307,7 +307,7 @@ look_around(struct belongings *b)
 static void
 expect_the_same(const struct belongings *before, const struct belongings *after)
 {
-        for (int s = 1; s < 65; s++) {
+        for (int s = 1; s < 65 && !under_tsan(); s++) { /* ThreadSanitizer tells its own of a handler */
                 CHECK_MSG(after->actions[s].sa_handler == before->actions[s].sa_handler &&
                                   after->actions[s].sa_flags == before->actions[s].sa_flags &&
                                   memcmp(&after->actions[s].sa_mask, &before->actions[s].sa_mask, 8) == 0,

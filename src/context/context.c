@@ -15,6 +15,7 @@
 #include "platform/platform.h"
 #include "start/start.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #define METHODS 3
@@ -23,15 +24,22 @@ static mproc_context contexts[METHODS];
 static mproc_context *chosen; /* the default; NULL: not fixed yet */
 static unsigned chosen_by;    /* mproc__self.generation of who chose it */
 
+static void
+fill_in(void)
+{
+        for (int i = 0; i < METHODS && mproc__start_methods[i]; i++)
+                contexts[i].method = mproc__start_methods[i];
+}
+
 static mproc_context *
 find(const char *method)
 {
-        for (int i = 0; i < METHODS && mproc__start_methods[i]; i++) {
-                if (strcmp(mproc__start_methods[i]->name, method) != 0)
-                        continue;
-                contexts[i].method = mproc__start_methods[i];
-                return &contexts[i];
-        }
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+        (void)pthread_once(&once, fill_in);
+        for (int i = 0; i < METHODS && contexts[i].method; i++)
+                if (strcmp(contexts[i].method->name, method) == 0)
+                        return &contexts[i];
         return NULL;
 }
 

@@ -283,12 +283,19 @@ mproc__child_sentinel(struct mproc__child *child)
         return fd;
 }
 
+static void
+close_locked(struct mproc__child *child)
+{
+        mproc__channel_close(&child->pidfd);
+        mproc__channel_close(&child->channel);
+}
+
 /*
  * Without pidfds the channel is the sentinel: its end of file.  But messages make it
  * readable as well, so after each waking it is drained.
  */
-bool
-mproc__child_wait(struct mproc__child *child, int64_t deadline_ns)
+static bool
+wait_held(struct mproc__child *child, int64_t deadline_ns)
 {
         for (;;) {
                 struct pollfd p = { .events = POLLIN };
@@ -313,6 +320,39 @@ mproc__child_wait(struct mproc__child *child, int64_t deadline_ns)
         }
 }
 
+/*
+ * Somebody who closes the handle while others wait must not take the descriptors from under them:
+ * a number that is closed may be another file's at the next moment, and is waited for in
+ * vain.  The last one who waits closes them.
+ */
+static void
+hold(struct mproc__child *child)
+{
+        (void)pthread_mutex_lock(&child->mutex);
+        child->waiters++;
+        (void)pthread_mutex_unlock(&child->mutex);
+}
+
+static void
+let_go(struct mproc__child *child)
+{
+        (void)pthread_mutex_lock(&child->mutex);
+        if (--child->waiters == 0 && child->closing)
+                close_locked(child);
+        (void)pthread_mutex_unlock(&child->mutex);
+}
+
+bool
+mproc__child_wait(struct mproc__child *child, int64_t deadline_ns)
+{
+        bool ended;
+
+        hold(child);
+        ended = wait_held(child, deadline_ns);
+        let_go(child);
+        return ended;
+}
+
 int
 mproc__child_signal(struct mproc__child *child, int signal)
 {
@@ -332,8 +372,9 @@ void
 mproc__child_close(struct mproc__child *child)
 {
         (void)pthread_mutex_lock(&child->mutex);
-        mproc__channel_close(&child->pidfd);
-        mproc__channel_close(&child->channel);
+        child->closing = true;
+        if (child->waiters == 0)
+                close_locked(child);
         (void)pthread_mutex_unlock(&child->mutex);
 }
 

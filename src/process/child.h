@@ -28,6 +28,8 @@ struct mproc__child {
         pthread_mutex_t mutex; /* what stands below */
         _Atomic bool ours;     /* until the system says it is not */
         int pidfd, channel;    /* -1 once closed */
+        unsigned waiters;      /* threads in mproc__child_wait: they read pidfd without the mutex */
+        bool closing;          /* when the last of them has gone */
         struct mproc__board_slot *board; /* a forked child's messages, until it has ended */
         bool ended;
         bool running_seen; /* the child said that its target began */
@@ -63,7 +65,7 @@ int mproc__child_signal(struct mproc__child *child, int signal);
 /* What becomes readable at its end, or -1 once closed. */
 int mproc__child_sentinel(struct mproc__child *child);
 
-/* It has ended: close what it still holds. */
+/* It has ended: close what it still holds, when nobody waits for it any more. */
 void mproc__child_close(struct mproc__child *child);
 
 /* Look after all children once; those that have ended leave the list. */

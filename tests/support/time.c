@@ -43,7 +43,7 @@ under_tsan(void)
 bool
 under_valgrind(void)
 {
-        static int known = -1;
+        static _Atomic int known = -1;
 
         if (known < 0) {
                 char line[512];
