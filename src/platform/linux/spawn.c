@@ -36,7 +36,8 @@ extern char **environ;
 /*
  * The sanitizers take a child that borrows our memory for one that has its own.
  * ThreadSanitizer's clone() switches itself off "in the child", which is the parent's
- * thread here: so glibc's is called by its other name.  AddressSanitizer would go on
+ * thread here, and its sigaction() keeps a table, which is the parent's too: so glibc's
+ * are called by their other names.  AddressSanitizer would go on
  * to hold the frames, which the exec left without returning, against whoever has that memory next.
  */
 #ifndef __has_feature
@@ -44,7 +45,9 @@ extern char **environ;
 #endif
 #if (defined __SANITIZE_THREAD__ || __has_feature(thread_sanitizer)) && defined __GLIBC__
 extern int __clone(int (*)(void *), void *, int, void *, ...);
-#define clone __clone
+extern int __sigaction(int, const struct sigaction *, struct sigaction *);
+#define clone                        __clone
+#define sigaction(number, new_, old) __sigaction(number, new_, old)
 #endif
 #if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer)
 void __asan_unpoison_memory_region(void const volatile *, size_t);
