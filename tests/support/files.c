@@ -115,7 +115,7 @@ copy_file(const char *from, const char *to)
 const char *
 self_path(void)
 {
-        static char path[PATH_MAX];
+        static _Thread_local char path[PATH_MAX];
         ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
 
         if (len > 0) {
@@ -129,7 +129,7 @@ self_path(void)
 const char *
 support_path(const char *name)
 {
-        static char path[PATH_MAX];
+        static _Thread_local char path[PATH_MAX];
 
         snprintf(path, sizeof path, "%s/%s", SUPPORT_BIN_DIR, name);
         if (access(path, F_OK) != 0) /* a loadable object may be named without its suffix */

@@ -40,22 +40,28 @@ under_tsan(void)
 }
 
 /* valgrind loads a library of its own into what it runs. */
+static int
+look_for_valgrind(void)
+{
+        char line[512];
+        FILE *maps = fopen("/proc/self/maps", "re");
+        int found = 0;
+
+        while (maps && fgets(line, sizeof line, maps))
+                if (strstr(line, "vgpreload"))
+                        found = 1;
+        if (maps)
+                fclose(maps);
+        return found;
+}
+
 bool
 under_valgrind(void)
 {
-        static _Atomic int known = -1;
+        static _Atomic int known = -1; /* two threads that look at once find the same */
 
-        if (known < 0) {
-                char line[512];
-                FILE *maps = fopen("/proc/self/maps", "re");
-
-                known = 0;
-                while (maps && fgets(line, sizeof line, maps))
-                        if (strstr(line, "vgpreload"))
-                                known = 1;
-                if (maps)
-                        fclose(maps);
-        }
+        if (known < 0)
+                known = look_for_valgrind();
         return known;
 }
 
