@@ -14,6 +14,9 @@
 
 size_t mproc__memory_page(void);
 
+/* May a file of ours be made this large?  -EFBIG; the system itself would send a signal. */
+int mproc__memory_check_limit(uint64_t end);
+
 /* An empty piece of memory of len bytes, all zero, that can never be made smaller, only larger. */
 int mproc__memory_create(const char *name, uint64_t len, int *ret_fd);
 

@@ -85,6 +85,7 @@ int mproc__plat_fork_sibling(pid_t *ret_pid, int *ret_pidfd);
 int mproc__plat_pidfd_open(pid_t pid, int *ret_pidfd); /* -ENOSYS where there are none */
 bool mproc__plat_has_pidfds(void);
 int mproc__plat_pidfd_signal(int pidfd, int signal);
+bool mproc__plat_is_child(int pidfd); /* of ours, and not reaped yet */
 
 enum mproc__wait_result {
         MPROC__WAIT_RUNNING,

@@ -118,37 +118,33 @@ pidfd_says_dead(const struct mproc__child *child)
 /*
  * Dead, and not ours to wait for.  A server that is its parent reaps it at once, reports
  * and closes the channel; if the server is dead, too, the channel ends by itself, and
- * the system may know the status as soon as the new parent has reaped it.
+ * the system may know the status as soon as the new parent has reaped it.  False: not
+ * known yet, and not given up; the child then still passes for one that runs.
  */
-static void
+static bool
 learn_foreign_locked(struct mproc__child *child)
 {
-        int64_t deadline = mproc__plat_now_ns() + REPORT_NS;
+        int64_t now = mproc__plat_now_ns();
 
-        for (;;) { /* as long as there is somebody who could report: he knows most */
-                struct pollfd p = { .fd = child->channel, .events = POLLIN };
-
-                drain_locked(child);
-                if (child->exit_seen) {
-                        child->exit = child->reported;
-                        return;
-                }
-                if (child->channel < 0 || mproc__plat_poll(&p, 1, deadline) <= 0)
-                        break;
+        if (!child->dead_since_ns)
+                child->dead_since_ns = now;
+        drain_locked(child);
+        if (child->exit_seen) {
+                child->exit = child->reported;
+                return true;
         }
-        deadline = mproc__plat_now_ns() + SETTLE_NS;
-        for (;;) {
-                if (mproc__plat_pidfd_exit(child->pidfd, &child->exit))
-                        return;
-                if (child->end_seen) {
-                        child->exit = child->said;
-                        return;
-                }
-                if (child->pidfd < 0 || mproc__plat_now_ns() >= deadline)
-                        break;
-                mproc__plat_sleep_ns(RELOOK_NS);
+        if (child->served && child->channel >= 0 && now - child->dead_since_ns < REPORT_NS)
+                return false; /* the server's word is the fullest, and it closes the channel behind it */
+        if (mproc__plat_pidfd_exit(child->pidfd, &child->exit))
+                return true;
+        if (child->end_seen) {
+                child->exit = child->said;
+                return true;
         }
+        if (child->channel >= 0 && now - child->dead_since_ns < REPORT_NS)
+                return false;
         child->exit = (struct mproc__exit){ .exitcode = MPROC_EXITCODE_UNKNOWN };
+        return true;
 }
 
 static const char *
@@ -234,7 +230,8 @@ poll_locked(struct mproc__child *child)
                 if (child->pidfd >= 0 ? !pidfd_says_dead(child) : child->channel >= 0 && !child->exit_seen)
                         return false;
                 read_board_locked(child);
-                learn_foreign_locked(child);
+                if (!learn_foreign_locked(child))
+                        return false;
                 child->ended = true;
         }
         describe_end_locked(child);
@@ -306,6 +303,10 @@ wait_held(struct mproc__child *child, int64_t deadline_ns)
                         return true;
                 if (mproc__deadline_passed(deadline_ns))
                         return false;
+                if (child->dead_since_ns) { /* what it died of is being found out */
+                        mproc__plat_sleep_ns(RELOOK_NS);
+                        continue;
+                }
                 p.fd = mproc__child_sentinel(child);
                 if (child->pidfd < 0) {
                         int64_t slice = mproc__plat_now_ns() + 10 * RELOOK_NS; /* its own children may hold the channel */
@@ -423,8 +424,9 @@ mproc__child_add(struct mproc__child *child, const struct mproc__started *starte
         child->board = started->board;
         child->ours = started->ours;
         child->announces = started->announces;
-        if (started->has_early)
-                note_status(child, &started->early, started->early_text);
+        child->served = !started->ours;
+        for (unsigned i = 0; i < started->early_count; i++)
+                note_status(child, &started->early[i].status, started->early[i].text);
         mproc__child_ref(child); /* the list's */
         mproc__lock(MPROC__LOCK_CHILDREN);
         child->prev = list.prev;

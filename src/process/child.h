@@ -23,6 +23,7 @@ struct mproc__child {
         pid_t pid;
         bool daemon;
         bool announces;
+        bool served; /* the fork server is its parent, and reports */
         char *name;
 
         pthread_mutex_t mutex; /* what stands below */
@@ -32,6 +33,7 @@ struct mproc__child {
         bool closing;          /* when the last of them has gone */
         struct mproc__board_slot *board; /* a forked child's messages, until it has ended */
         bool ended;
+        _Atomic int64_t dead_since_ns; /* dead, and its status not known yet */
         bool running_seen; /* the child said that its target began */
         bool failed_seen;  /* the child said what went wrong */
         bool end_seen;     /* the child said its exit code */

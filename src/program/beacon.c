@@ -6,6 +6,7 @@
  * programs that clear up.  Owns: nothing; descriptors belong to the caller.
  */
 #include "program/beacon.h"
+#include "platform/memory.h"
 #include "platform/platform.h"
 
 #include <errno.h>
@@ -81,6 +82,8 @@ mproc__beacon_init(int fd, struct mproc__program_id *ret_id)
         int r;
 
         if ((r = mproc__plat_random(header.id.bytes, sizeof header.id.bytes)) < 0)
+                return r;
+        if ((r = mproc__memory_check_limit(sizeof header)) < 0)
                 return r;
         n = pwrite(fd, &header, sizeof header, 0);
         if (n != (ssize_t)sizeof header)

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/locks.h"
 #include "core/point.h"
+#include "platform/memory.h"
 #include "platform/platform.h"
 #include "program/table.h"
 
@@ -75,8 +76,8 @@ reserve(int fd, size_t len)
 {
         int r;
 
-        if (len > (size_t)INT64_MAX)
-                return -EFBIG;
+        if ((r = mproc__memory_check_limit(len)) < 0)
+                return r;
         do
                 r = fallocate(fd, 0, 0, (off_t)len) == 0 ? 0 : -errno;
         while (r == -EINTR);

@@ -24,6 +24,7 @@
 #include "program/slot.h"
 #include "core/error.h"
 #include "core/locks.h"
+#include "platform/memory.h"
 #include "platform/platform.h"
 #include "program/program.h"
 
@@ -95,6 +96,7 @@ write_record(int fd, unsigned slot, mproc__slot_id *ret_id)
 {
         struct record record;
         ssize_t n;
+        int r;
 
         if (!read_record(fd, slot, &record))
                 return -errno;
@@ -103,6 +105,8 @@ write_record(int fd, unsigned slot, mproc__slot_id *ret_id)
                 record.generation = 1;
         record.pid = (uint32_t)getpid();
         record.start = mproc__plat_process_start_time(getpid());
+        if ((r = mproc__memory_check_limit((uint64_t)record_at(slot) + sizeof record)) < 0)
+                return r;
         while ((n = pwrite(fd, &record, sizeof record, record_at(slot))) < 0 && errno == EINTR)
                 ;
         if (n != (ssize_t)sizeof record)

@@ -12,6 +12,7 @@
  * whole record or none.
  */
 #include "program/table.h"
+#include "platform/memory.h"
 
 #include <errno.h>
 #include <mproc/error.h>
@@ -187,8 +188,12 @@ find_room(int beacon)
 static int
 write_at(int beacon, const void *data, size_t len, off_t at)
 {
-        ssize_t n = pwrite(beacon, data, len, at);
+        int r = mproc__memory_check_limit((uint64_t)at + len);
+        ssize_t n;
 
+        if (r < 0)
+                return r;
+        n = pwrite(beacon, data, len, at);
         return n == (ssize_t)len ? 0 : n < 0 ? -errno : -ENOSPC;
 }
 

@@ -9,9 +9,11 @@
 #include "start/board.h"
 #include "core/locks.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define BOARD_BYTES 65536
 #define BOARD_SLOTS (BOARD_BYTES / sizeof(struct mproc__board_slot))
@@ -71,9 +73,29 @@ mproc__board_take(void)
         mproc__lock(MPROC__LOCK_STASH);
         slot = take_locked();
         mproc__unlock(MPROC__LOCK_STASH);
-        if (slot)
+        if (slot) {
                 atomic_store(&slot->told, 0);
+                atomic_store(&slot->go, 0);
+        }
         return slot;
+}
+
+void
+mproc__board_let_go(struct mproc__board_slot *slot)
+{
+        atomic_store_explicit(&slot->go, 1, memory_order_release);
+}
+
+/*
+ * Some microseconds, as a rule over before the child runs at all: the parent opens its
+ * pidfd.  A child that ended sooner could be reaped by other code of the parent (a
+ * waitpid(-1), an ignored SIGCHLD), its status be lost and its pid another's.
+ */
+void
+mproc__board_await_go(struct mproc__board_slot *slot, pid_t parent)
+{
+        while (!atomic_load_explicit(&slot->go, memory_order_acquire) && getppid() == parent)
+                (void)sched_yield();
 }
 
 void

@@ -13,6 +13,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 /*
  * Shared between parent and child.  The child writes text and status, then `told`;
@@ -20,6 +21,7 @@
  * dies in between has told nothing.
  */
 struct mproc__board_slot {
+        _Atomic uint32_t go; /* by the parent: it has a descriptor of the child, whose status nobody can take away now */
         _Atomic uint32_t told;
         struct mproc__status status;
         char text[MPROC__STATUS_TEXT_MAX];
@@ -27,6 +29,10 @@ struct mproc__board_slot {
 
 /* A free slot, cleared; NULL: no memory. */
 struct mproc__board_slot *mproc__board_take(void);
+
+/* Parent: let the child go on.  Child: wait for that, or for the parent's death. */
+void mproc__board_let_go(struct mproc__board_slot *slot);
+void mproc__board_await_go(struct mproc__board_slot *slot, pid_t parent);
 
 /* NULL is fine.  The child must be dead. */
 void mproc__board_give_back(struct mproc__board_slot *slot);

@@ -12,6 +12,7 @@
  */
 #include "start/boot.h"
 #include "core/error.h"
+#include "platform/memory.h"
 #include "platform/platform.h"
 #include "program/executable.h"
 #include "start/channel.h"
@@ -88,15 +89,10 @@ encode(const struct mproc__launch *l, const char *method, struct mproc__encoder 
 static int
 write_file(const struct mproc__encoder *e, int *ret_fd)
 {
-        int fd = -1, r = mproc__plat_memfd("mproc-arguments", &fd);
+        int fd = -1, r = mproc__memory_create("mproc-arguments", e->len, &fd);
 
-        for (size_t done = 0; r == 0 && done < e->len;) {
-                ssize_t n = write(fd, e->data + done, e->len - done);
-
-                if (n < 0 && errno != EINTR)
-                        r = -errno;
-                done += n > 0 ? (size_t)n : 0;
-        }
+        if (r == 0)
+                r = mproc__memory_write(fd, 0, e->data, e->len);
         if (r < 0) {
                 mproc__plat_close(&fd);
                 return mproc__fail_errno(-r, "putting %zu bytes of arguments into shared memory", e->len);

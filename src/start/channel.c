@@ -68,8 +68,12 @@ mproc__channel_open_pidfd(pid_t pid, int *ret_pidfd)
 {
         mproc__lock(MPROC__LOCK_STASH);
         *ret_pidfd = -1;
-        if (mproc__plat_pidfd_open(pid, ret_pidfd) == 0)
-                note_locked(*ret_pidfd);
+        if (mproc__plat_pidfd_open(pid, ret_pidfd) == 0) {
+                if (mproc__plat_is_child(*ret_pidfd))
+                        note_locked(*ret_pidfd);
+                else /* reaped by somebody else already: the number may be a stranger's by now */
+                        mproc__plat_close(ret_pidfd);
+        }
         mproc__unlock(MPROC__LOCK_STASH);
 }
 

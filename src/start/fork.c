@@ -78,6 +78,7 @@ become_child(const struct mproc__launch *launch, pid_t parent, const char *paren
         };
 
         mproc__self_become(&self);
+        mproc__board_await_go(board, parent);
         if (launch->keep_signals)
                 (void)pthread_sigmask(SIG_SETMASK, mask, NULL);
         else
@@ -138,6 +139,7 @@ start(const struct mproc__launch *launch, struct mproc__started *ret)
                 return mproc__fail_errno(-r, "starting %s by fork", launch->name);
         }
         mproc__channel_open_pidfd(pid, &ret->pidfd);
+        mproc__board_let_go(ret->board);
         ret->pid = pid;
         ret->channel = fd[0];
         ret->ours = true;

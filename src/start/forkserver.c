@@ -36,6 +36,9 @@
 #define ATTEMPTS 3
 #define INIT_MS  30000
 
+/* A server with a full socket is asked again after so long. */
+#define BUSY_NS INT64_C(1000000)
+
 /* One that is given up ends soon, and is reaped; if it does not, it is killed. */
 #define LAST_NS INT64_C(1000000000)
 
@@ -255,7 +258,7 @@ request_locked(const struct mproc__launch *launch, int beacon, struct request *r
         request->serial = server.serial;
         if ((r = mproc__boot_prepare(launch, "forkserver", beacon, server.socket, &request->channel, &childs)) < 0)
                 return r;
-        r = mproc__send_fds(server.socket, &iov, 1, &childs, 1, MPROC__NEVER, NULL);
+        r = mproc__send_fds(server.socket, &iov, 1, &childs, 1, MPROC__AT_ONCE, NULL);
         mproc__channel_close(&childs);
         if (r < 0) {
                 mproc__channel_close(&request->channel);
@@ -263,56 +266,59 @@ request_locked(const struct mproc__launch *launch, int beacon, struct request *r
                         forget_locked();
                         return 1;
                 }
-                mproc__fail(r, "asking the fork server: %s", mproc_strerror(r));
+                if (r == -ETOOMANYREFS)
+                        mproc__fail(r, "asking the fork server: too many descriptors of this user are on their way in "
+                                       "sockets: raise the limit on open files (RLIMIT_NOFILE), which counts for these");
+                else if (r != MPROC_ETIMEDOUT)
+                        mproc__fail(r, "asking the fork server: %s", mproc_strerror(r));
         }
         return r;
 }
 
-/* One status message with its text.  0: there; 1: the channel has ended without a word. */
+/* One status message.  0: there; 1: the channel has ended without a word. */
 static int
-await_word(int channel, struct mproc__started *ret)
+await_word(int channel, struct mproc__word *ret, int *ret_pidfd)
 {
-        struct {
-                struct mproc__status status;
-                char text[MPROC__STATUS_TEXT_MAX];
-        } in;
         int fds[MPROC__FDPASS_MAX];
-        size_t nfds = 0, len;
-        ssize_t n = mproc__channel_recv(channel, &in, sizeof in, fds, &nfds, MPROC__NEVER);
+        size_t nfds = 0;
+        ssize_t n;
 
-        if (n < (ssize_t)sizeof in.status)
-                return 1;
-        if (in.status.kind == MPROC__STATUS_HELLO && nfds == 1) {
-                ret->pidfd = fds[0];
+        memset(ret, 0, sizeof *ret);
+        n = mproc__channel_recv(channel, ret, sizeof *ret - 1, fds, &nfds, MPROC__NEVER);
+        if (n > 0 && ret->status.kind == MPROC__STATUS_HELLO && nfds == 1) {
+                *ret_pidfd = fds[0];
                 nfds = 0;
         }
         for (size_t i = 0; i < nfds; i++)
                 mproc__plat_close(&fds[i]);
-        len = (size_t)n - sizeof in.status;
-        ret->early = in.status;
-        memcpy(ret->early_text, in.text, len);
-        ret->early_text[len < sizeof ret->early_text ? len : len - 1] = 0;
-        return 0;
+        return n < (ssize_t)sizeof ret->status;
 }
 
 /*
- * The server says hello for the child; the child itself may be faster with its own
- * first word, which names its pid as well, and is kept for the one who reads the channel.
- * Nothing at all means that the server died before it forked (or that both died).
+ * The server says hello for the child, with its pidfd, before it lets go of the channel; the
+ * child itself may be faster with a word or two of its own, which are kept for the one
+ * who reads the channel.  Its end without a hello means that the server died: before it
+ * forked, if the child has not spoken either.
  */
 static int
 await_child(int channel, struct mproc__started *ret)
 {
-        if (await_word(channel, ret) != 0)
-                return 1;
-        ret->pid = ret->early.pid;
-        if (ret->early.kind == MPROC__STATUS_HELLO) {
-                ret->ours = ret->early.code != 0;
-                return 0;
+        struct mproc__word word;
+
+        while (await_word(channel, &word, &ret->pidfd) == 0) {
+                if (word.status.kind == MPROC__STATUS_HELLO) {
+                        ret->pid = word.status.pid;
+                        ret->ours = word.status.code != 0;
+                        return 0;
+                }
+                if (word.status.kind == MPROC__STATUS_FAILED && word.status.pid == 0)
+                        return mproc__fail(word.status.code, "%.31s: %s", word.status.step, word.text);
+                if (ret->early_count < 2)
+                        ret->early[ret->early_count++] = word;
         }
-        if (ret->early.kind == MPROC__STATUS_FAILED && ret->early.pid == 0)
-                return mproc__fail(ret->early.code, "%s: %s", ret->early.step, ret->early_text);
-        ret->has_early = true;
+        if (ret->early_count == 0)
+                return 1;
+        ret->pid = ret->early[0].status.pid;
         ret->ours = true; /* if it is not, waiting for it says so */
         (void)mproc__plat_pidfd_open(ret->pid, &ret->pidfd);
         return 0;
@@ -358,9 +364,14 @@ attempt(const struct mproc__launch *launch, int beacon, struct request *request,
         int r;
 
         request->channel = -1;
-        mproc__lock(MPROC__LOCK_START);
-        r = request_locked(launch, beacon, request);
-        mproc__unlock(MPROC__LOCK_START);
+        for (;;) {
+                mproc__lock(MPROC__LOCK_START);
+                r = request_locked(launch, beacon, request);
+                mproc__unlock(MPROC__LOCK_START);
+                if (r != MPROC_ETIMEDOUT)
+                        break;
+                mproc__plat_sleep_ns(BUSY_NS); /* without the lock, for which every fork() of the program waits */
+        }
         if (r != 0)
                 return r;
         if ((r = await_child(request->channel, ret)) == 0)

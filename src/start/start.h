@@ -34,9 +34,11 @@ struct mproc__started {
         struct mproc__board_slot *board; /* a forked child's messages; NULL: on the channel */
         bool ours;   /* a child in the system's sense: we can wait for it */
         bool announces; /* it sends MPROC__STATUS_RUNNING when its target begins */
-        bool has_early; /* a message of the child that was read while its pid was awaited */
-        struct mproc__status early;
-        char early_text[MPROC__STATUS_TEXT_MAX];
+        unsigned early_count; /* messages of the child that were read while the server's was awaited */
+        struct mproc__word {
+                struct mproc__status status;
+                char text[MPROC__STATUS_TEXT_MAX];
+        } early[2]; /* RUNNING and ENDED, or FAILED */
 };
 
 struct mproc__start_method {

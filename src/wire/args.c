@@ -163,6 +163,8 @@ copy_block(struct value *v, const void *data, size_t len)
 {
         if (!data && len > 0)
                 return mproc__fail(-EINVAL, "a block of %zu bytes at NULL", len);
+        if (len > SIZE_MAX / 4)
+                return mproc__fail(-ENOMEM, "a block of %zu bytes is more than any process can have", len);
         v->copy = malloc(len + 1);
         if (!v->copy)
                 return mproc__fail(-ENOMEM, "no memory for a copy of %zu bytes", len);

@@ -43,8 +43,8 @@ mproc__memory_page(void)
 }
 
 /* Going past RLIMIT_FSIZE raises SIGXFSZ, which would end somebody else's program: look before. */
-static int
-check_limit(uint64_t end)
+int
+mproc__memory_check_limit(uint64_t end)
 {
         struct rlimit limit;
 
@@ -60,7 +60,7 @@ mproc__memory_create(const char *name, uint64_t len, int *ret_fd)
 {
         int fd = -1, r;
 
-        if ((r = check_limit(len)) < 0 || (r = mproc__plat_memfd(name, &fd)) < 0)
+        if ((r = mproc__memory_check_limit(len)) < 0 || (r = mproc__plat_memfd(name, &fd)) < 0)
                 return r;
         if (ftruncate(fd, (off_t)len) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
                 r = -errno;
@@ -117,7 +117,7 @@ mproc__memory_reserve(int fd, uint64_t offset, uint64_t len)
 
         if (len > UINT64_MAX - offset)
                 return -EFBIG;
-        if ((r = check_limit(offset + len)) < 0)
+        if ((r = mproc__memory_check_limit(offset + len)) < 0)
                 return r;
         return allocate(fd, 0, offset, len);
 }
@@ -157,7 +157,7 @@ int
 mproc__memory_write(int fd, uint64_t offset, const void *data, size_t len)
 {
         const char *p = data;
-        int state, r = len > UINT64_MAX - offset ? -EFBIG : check_limit(offset + len);
+        int state, r = len > UINT64_MAX - offset ? -EFBIG : mproc__memory_check_limit(offset + len);
 
         (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
         while (len > 0 && r == 0) {

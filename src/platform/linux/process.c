@@ -174,3 +174,12 @@ mproc__plat_wait_end(pid_t pid, int pidfd)
 
         (void)wait_for(pid, pidfd, &info, WEXITED | WNOWAIT, NULL);
 }
+
+bool
+mproc__plat_is_child(int pidfd)
+{
+        siginfo_t info;
+
+        return syscall(SYS_waitid, WAIT_BY_PIDFD, pidfd, &info, WEXITED | WNOHANG | WNOWAIT, NULL) == 0 ||
+               errno == EINVAL;
+}
