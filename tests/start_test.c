@@ -302,14 +302,13 @@ HELPER(stands_where_it_could_not_go)
 START_METHOD_TEST(directory_out_of_reach_can_be_inherited)
 {
         char *args[] = { (char *)method, NULL }, *closed, *inner;
-        struct stat st;
         pid_t pid;
 
         if (geteuid() != 0)
                 SKIP("only root can give up its rights");
         if (strcmp(method, "forkserver") == 0)
                 SKIP("a fork server is asked by the directory's name");
-        if (stat(self_path(), &st) != 0 || !(st.st_mode & S_IXOTH) || access("/dev/shm", W_OK) != 0)
+        if (!anybody_can_reach(self_path()) || access("/dev/shm", W_OK) != 0)
                 SKIP("others cannot run this program");
         closed = path_in(temp_dir(), "closed");
         inner = path_in(closed, "inner");
@@ -673,11 +672,9 @@ HELPER(starts_at_the_process_limit)
 
 START_METHOD_TEST(process_limit_is_told)
 {
-        struct stat st;
-
         if (geteuid() != 0)
                 SKIP("only root can become a user without processes");
-        if (stat(self_path(), &st) != 0 || !(st.st_mode & S_IXOTH) || access("/dev/shm", W_OK) != 0)
+        if (!anybody_can_reach(self_path()) || access("/dev/shm", W_OK) != 0)
                 SKIP("others cannot run this program");
         if (under_valgrind() || under_tsan() || under_asan())
                 SKIP("the watcher needs processes, or memory, of its own");
