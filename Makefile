@@ -61,6 +61,6 @@ format:
 	@find src include tests helpers examples bench \( -name '*.c' -o -name '*.h' \) -exec clang-format -i {} +
 
 clean:
-	@rm -rf build
+	@rm -rf build compile_commands.json
 
 .PHONY: all test check demo bench bench-plots soak release release-tests install format clean

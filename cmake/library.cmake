@@ -39,6 +39,9 @@ set_target_properties(mproc PROPERTIES
 # All symbols are bound when the library is loaded: bound later, they would be bound anew in each forked child.
 target_link_options(mproc PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/mproc.map -Wl,-z,now
         ${MPROC_SANITIZE_FLAGS})
+if(NOT MPROC_SANITIZE) # all it needs is found when it is linked, not when somebody uses it
+        target_link_options(mproc PRIVATE -Wl,-z,defs)
+endif()
 if(MPROC_SANITIZE) # Whoever links the archive needs the run-time too.
         target_link_options(mproc-static INTERFACE ${MPROC_SANITIZE_FLAGS})
 endif()

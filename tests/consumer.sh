@@ -3,10 +3,10 @@
 # A small project of somebody else's builds against the installed tree by pkg-config (shared and
 # static) and by find_package, and with mproc as a folder of its own; in C and in C++; and runs.
 set -eu
-dir=$BUILD/consumer
+dir=$BUILD/consumer.$$ # several may run at once
+trap 'rm -rf "$dir"' EXIT
 prefix=$dir/prefix
 smoke=$SOURCE/tests/consumer/smoke.c
-rm -rf "$dir"
 mkdir -p "$dir"
 quietly() { "$@" >"$dir/log" 2>&1 || { cat "$dir/log"; echo "failed: $*"; exit 1; }; }
 run() { "$@" spawn && "$@" forkserver || { echo "failed: $*"; exit 1; }; }

@@ -4,8 +4,8 @@
 # warning, runs, and ends with 0.  A page of section 3 has at least one.  So is the first
 # program of the README.
 set -eu
-dir=$BUILD/man_examples
-rm -rf "$dir"
+dir=$BUILD/man_examples.$$ # several may run at once
+trap 'rm -rf "$dir"' EXIT
 mkdir -p "$dir"
 bad=0
 

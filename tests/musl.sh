@@ -6,7 +6,7 @@ command -v musl-gcc >/dev/null || { echo "no musl-gcc"; exit 77; }
 
 dir=$BUILD/musl
 mkdir -p "$dir"
-cat >"$dir/Makefile" <<'END'
+cat >"$dir/Makefile.$$" <<'END'
 SOURCES := $(shell find $(SOURCE)/src -name '*.c' ! -name '*_test.c' ! -path '*/darwin/*')
 OBJECTS := $(patsubst $(SOURCE)/src/%.c,objects/%.o,$(SOURCES))
 smoke: $(OBJECTS)
@@ -17,7 +17,11 @@ objects/%.o: $(SOURCE)/src/%.c
 	        -I$(SOURCE)/src -I$(SOURCE)/include -MMD -MP -c $< -o $@
 -include $(OBJECTS:.o=.d)
 END
+mv "$dir/Makefile.$$" "$dir/Makefile"
+exec 9>"$dir/lock" # one at a time builds here; flock is not everywhere, and then nobody minds
+flock 9 2>/dev/null || :
 make --no-print-directory -s -j2 -C "$dir" SOURCE="$SOURCE"
+exec 9>&-
 for method in fork spawn forkserver; do
         "$dir/smoke" $method || { echo "the smoke test fails with musl, $method: $?"; exit 1; }
 done
