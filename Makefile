@@ -8,6 +8,7 @@
 # make format     clang-format decides spaces
 # make clean      remove build/
 
+MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PREFIX ?= /usr/local
 CYCLES ?= 100000
@@ -22,7 +23,7 @@ build/dev/CMakeCache.txt:
 
 test:
 	@sh tools/setup.sh test
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) all
 	@cd build/dev && ctest -j $(JOBS) --output-on-failure
 
 check:
