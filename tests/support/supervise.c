@@ -106,6 +106,8 @@ test_in_child(const char *path, const char *name, int output, pid_t runner)
         dup2(output, 1);
         dup2(output, 2);
         close_others_in_child();
+        for (int number = 1; number < 32; number++) /* a shell's background job ignores SIGINT, and would pass that on */
+                signal(number, SIG_DFL);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         execv(path, argv);
