@@ -81,6 +81,17 @@ note_status(struct mproc__child *child, const struct mproc__status *s, const cha
         }
 }
 
+/* Without a pidfd the channel is the sentinel, which the user may be polling: it stays open, at its end, for him. */
+static void
+end_channel_locked(struct mproc__child *child)
+{
+        if (child->pidfd < 0 && child->spent < 0) {
+                child->spent = child->channel;
+                child->channel = -1;
+        }
+        mproc__channel_close(&child->channel);
+}
+
 static void
 drain_locked(struct mproc__child *child)
 {
@@ -94,7 +105,7 @@ drain_locked(struct mproc__child *child)
                 ssize_t n = mproc__channel_recv(child->channel, &in, sizeof in - 1, NULL, NULL, MPROC__AT_ONCE);
 
                 if (n == 0)
-                        mproc__channel_close(&child->channel);
+                        end_channel_locked(child);
                 if (n <= 0)
                         return;
                 if (n < (ssize_t)sizeof in.status)
@@ -235,7 +246,7 @@ poll_locked(struct mproc__child *child)
                 child->ended = true;
         }
         describe_end_locked(child);
-        mproc__channel_close(&child->channel);
+        end_channel_locked(child);
         return true;
 }
 
@@ -275,7 +286,7 @@ mproc__child_sentinel(struct mproc__child *child)
         int fd;
 
         (void)pthread_mutex_lock(&child->mutex);
-        fd = child->pidfd >= 0 ? child->pidfd : child->channel;
+        fd = child->pidfd >= 0 ? child->pidfd : child->channel >= 0 ? child->channel : child->spent;
         (void)pthread_mutex_unlock(&child->mutex);
         return fd;
 }
@@ -285,6 +296,7 @@ close_locked(struct mproc__child *child)
 {
         mproc__channel_close(&child->pidfd);
         mproc__channel_close(&child->channel);
+        mproc__channel_close(&child->spent);
 }
 
 /*
@@ -394,6 +406,7 @@ mproc__child_unref(struct mproc__child *child)
                 return;
         mproc__channel_close(&child->pidfd);
         mproc__channel_close(&child->channel);
+        mproc__channel_close(&child->spent);
         (void)pthread_mutex_destroy(&child->mutex);
         free(child->name);
         free(child);
@@ -410,7 +423,7 @@ mproc__child_new(const char *name, bool daemon)
         }
         atomic_init(&child->refs, 1);
         (void)pthread_mutex_init(&child->mutex, NULL);
-        child->pidfd = child->channel = -1;
+        child->pidfd = child->channel = child->spent = -1;
         child->daemon = daemon;
         return child;
 }
@@ -497,7 +510,7 @@ mproc__children_forked(void)
         for (struct mproc__child *c = list.next, *next; c != &list; c = next) {
                 next = c->next;
                 (void)pthread_mutex_init(&c->mutex, NULL);
-                c->pidfd = c->channel = -1; /* start/channel.c has closed them */
+                c->pidfd = c->channel = c->spent = -1; /* start/channel.c has closed them */
                 c->listed = false;
                 c->board = NULL;
                 c->prev = c->next = NULL;

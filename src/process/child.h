@@ -29,6 +29,7 @@ struct mproc__child {
         pthread_mutex_t mutex; /* what stands below */
         _Atomic bool ours;     /* until the system says it is not */
         int pidfd, channel;    /* -1 once closed */
+        int spent;             /* without a pidfd: the channel after its end */
         unsigned waiters;      /* threads in mproc__child_wait: they read pidfd without the mutex */
         bool closing;          /* when the last of them has gone */
         struct mproc__board_slot *board; /* a forked child's messages, until it has ended */
