@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 static mproc_context *
@@ -335,6 +336,49 @@ START_METHOD_TEST(child_may_close_everything)
 
         CHECK_INT(report.exitcode, 46);
         CHECK_INT(report.error, 0);
+}
+
+/* Into every socket that is open here, one of which is the channel to the parent. */
+static int
+talks_nonsense(mproc_args *args)
+{
+        unsigned seed = (unsigned)mproc_args_int(args, 0);
+        unsigned char data[2048];
+
+        for (int i = 0; i < 60; i++) {
+                size_t len = (size_t)rand_r(&seed) % sizeof data;
+
+                for (size_t at = 0; at < len; at++)
+                        data[at] = (unsigned char)rand_r(&seed);
+                if (i % 3 == 0) { /* as if it were a message: kind, then whatever */
+                        uint32_t kind = 0x6d700001 + (uint32_t)rand_r(&seed) % 6;
+
+                        memcpy(data, &kind, sizeof kind);
+                }
+                if (i % 10 == 0)
+                        len = 0;
+                for (int fd = 3; fd < 16; fd++)
+                        (void)send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        }
+        return 48;
+}
+
+/* A child that has gone mad can spoil what is said of it, and nothing else. */
+START_METHOD_TEST(child_may_talk_nonsense)
+{
+        mproc_process_opts tied = { .die_with_parent = 1 }; /* has a channel in any case */
+
+        for (int i = 0; i < 10; i++) {
+                mproc_process *p = start_opts(ctx, talks_nonsense, MPROC_ARGS(i), &tied);
+                mproc_report report;
+
+                CHECK_OK(mproc_process_join(p, scaled_ms(LONG_MS)));
+                CHECK_OK(mproc_process_report(p, &report));
+                CHECK(memchr(report.text, 0, sizeof report.text) && memchr(report.step, 0, sizeof report.step));
+                CHECK_INT(report.exitcode, 48);
+                mproc_process_free(p);
+        }
+        CHECK_INT(run(ctx, return_argument, MPROC_ARGS(5)), 5);
 }
 
 static int

@@ -65,7 +65,9 @@ note_status(struct mproc__child *child, const struct mproc__status *s, const cha
                 else
                         (void)snprintf(child->step, sizeof child->step, "%.31s", s->step); /* by exit(), or nothing */
                 break;
-        case MPROC__STATUS_EXIT:
+        case MPROC__STATUS_EXIT: /* not from the child: it does not know the token */
+                if (s->token != child->token || s->exitcode < -64 || s->exitcode > 255)
+                        break;
                 child->exit_seen = true;
                 child->reported.exitcode = s->exitcode;
                 child->reported.core_dumped = s->core_dumped != 0;
@@ -438,6 +440,7 @@ mproc__child_add(struct mproc__child *child, const struct mproc__started *starte
         child->ours = started->ours;
         child->announces = started->announces;
         child->served = !started->ours;
+        child->token = started->token;
         for (unsigned i = 0; i < started->early_count; i++)
                 note_status(child, &started->early[i].status, started->early[i].text);
         mproc__child_ref(child); /* the list's */

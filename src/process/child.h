@@ -24,6 +24,7 @@ struct mproc__child {
         bool daemon;
         bool announces;
         bool served; /* the fork server is its parent, and reports */
+        uint64_t token; /* by which it is known */
         char *name;
 
         pthread_mutex_t mutex; /* what stands below */

@@ -236,6 +236,7 @@ struct request {
         unsigned launched; /* servers, for it */
         unsigned serial;   /* of the server that was asked */
         int channel;
+        uint64_t token;
 };
 
 /*
@@ -245,7 +246,7 @@ struct request {
 static int
 request_locked(const struct mproc__launch *launch, int beacon, struct request *request)
 {
-        struct iovec iov = { .iov_base = (char[]){ 1 }, .iov_len = 1 };
+        struct iovec iov = { .iov_base = &request->token, .iov_len = sizeof request->token };
         int childs = -1;
         int r;
 
@@ -256,6 +257,8 @@ request_locked(const struct mproc__launch *launch, int beacon, struct request *r
                         return r;
         }
         request->serial = server.serial;
+        if ((r = mproc__plat_random(&request->token, sizeof request->token)) < 0)
+                return mproc__fail_errno(-r, "making the token of a request");
         if ((r = mproc__boot_prepare(launch, "forkserver", beacon, server.socket, &request->channel, &childs)) < 0)
                 return r;
         r = mproc__send_fds(server.socket, &iov, 1, &childs, 1, MPROC__AT_ONCE, NULL);
@@ -277,14 +280,14 @@ request_locked(const struct mproc__launch *launch, int beacon, struct request *r
 
 /* One status message.  0: there; 1: the channel has ended without a word. */
 static int
-await_word(int channel, struct mproc__word *ret, int *ret_pidfd)
+await_word(int channel, struct mproc__word *ret, int *ret_pidfd, int64_t deadline)
 {
         int fds[MPROC__FDPASS_MAX];
         size_t nfds = 0;
         ssize_t n;
 
         memset(ret, 0, sizeof *ret);
-        n = mproc__channel_recv(channel, ret, sizeof *ret - 1, fds, &nfds, MPROC__NEVER);
+        n = mproc__channel_recv(channel, ret, sizeof *ret - 1, fds, &nfds, deadline);
         if (n > 0 && ret->status.kind == MPROC__STATUS_HELLO && nfds == 1) {
                 *ret_pidfd = fds[0];
                 nfds = 0;
@@ -298,21 +301,28 @@ await_word(int channel, struct mproc__word *ret, int *ret_pidfd)
  * The server says hello for the child, with its pidfd, before it lets go of the channel; the
  * child itself may be faster with a word or two of its own, which are kept for the one
  * who reads the channel.  Its end without a hello means that the server died: before it
- * forked, if the child has not spoken either.
+ * forked, if the child has not spoken either.  The target, which runs by then, could say
+ * hello, too, in the name of any process, and its parent would signal that one: the server shows
+ * the request's token.  If the target has filled the channel, so that the server's hello is
+ * lost, the child's first word, from before its target ran, has to do.
  */
 static int
 await_child(int channel, struct mproc__started *ret)
 {
+        int64_t deadline = MPROC__NEVER;
         struct mproc__word word;
 
-        while (await_word(channel, &word, &ret->pidfd) == 0) {
-                if (word.status.kind == MPROC__STATUS_HELLO) {
+        while (!mproc__deadline_passed(deadline) && await_word(channel, &word, &ret->pidfd, deadline) == 0) {
+                if (word.status.token == ret->token && word.status.kind == MPROC__STATUS_HELLO) {
                         ret->pid = word.status.pid;
                         ret->ours = word.status.code != 0;
                         return 0;
                 }
-                if (word.status.kind == MPROC__STATUS_FAILED && word.status.pid == 0)
+                mproc__plat_close(&ret->pidfd);
+                if (word.status.token == ret->token && word.status.kind == MPROC__STATUS_FAILED)
                         return mproc__fail(word.status.code, "%.31s: %s", word.status.step, word.text);
+                if (ret->early_count == 0)
+                        deadline = mproc__plat_now_ns() + LAST_NS;
                 if (ret->early_count < 2)
                         ret->early[ret->early_count++] = word;
         }
@@ -374,6 +384,7 @@ attempt(const struct mproc__launch *launch, int beacon, struct request *request,
         }
         if (r != 0)
                 return r;
+        ret->token = request->token;
         if ((r = await_child(request->channel, ret)) == 0)
                 return 0;
         mproc__channel_close(&request->channel);

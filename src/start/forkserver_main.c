@@ -31,6 +31,7 @@
 struct served {
         pid_t pid;
         int channel;
+        uint64_t token;
         struct served *next;
 };
 
@@ -89,6 +90,7 @@ report(struct served *child, const struct mproc__exit *how)
 {
         struct mproc__status s = {
                 .kind = MPROC__STATUS_EXIT,
+                .token = child->token,
                 .pid = (int32_t)child->pid,
                 .exitcode = how->exitcode,
                 .core_dumped = how->core_dumped,
@@ -120,16 +122,15 @@ reap(void)
         }
 }
 
-/* The asker's pid as the kernel tells it, and the channel; or an end of file, or nothing usable. */
+/* The asker's pid as the kernel tells it, his token, and the channel; or an end of file, or nothing usable. */
 static ssize_t
-receive(int *ret_channel, pid_t *ret_asker)
+receive(int *ret_channel, pid_t *ret_asker, uint64_t *ret_token)
 {
         union {
                 struct cmsghdr align;
                 char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * 4)];
         } control;
-        char byte;
-        struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+        struct iovec iov = { .iov_base = ret_token, .iov_len = sizeof *ret_token };
         struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
                             .msg_controllen = sizeof control };
         ssize_t n = recvmsg(server.requests, &m, MSG_CMSG_CLOEXEC);
@@ -160,9 +161,9 @@ receive(int *ret_channel, pid_t *ret_asker)
 }
 
 static void
-refuse(int channel, const char *step, int code, const char *text)
+refuse(int channel, uint64_t token, const char *step, int code, const char *text)
 {
-        struct mproc__status s = { .kind = MPROC__STATUS_FAILED, .code = code }; /* pid 0: from the server */
+        struct mproc__status s = { .kind = MPROC__STATUS_FAILED, .code = code, .token = token };
 
         mproc__status_send(channel, &s, step, text, -1);
         mproc__plat_close(&channel);
@@ -209,7 +210,7 @@ fork_for(pid_t asker, pid_t *ret_pid, int *ret_pidfd, bool *ret_sibling)
  * learns it from the pidfd or not at all.
  */
 static void
-remember(pid_t pid, int channel)
+remember(pid_t pid, int channel, uint64_t token)
 {
         struct served *child = malloc(sizeof *child);
 
@@ -219,6 +220,7 @@ remember(pid_t pid, int channel)
         }
         child->pid = pid;
         child->channel = channel;
+        child->token = token;
         child->next = server.children;
         server.children = child;
 }
@@ -229,7 +231,7 @@ remember(pid_t pid, int channel)
  * not just the child.
  */
 static bool
-serve(int channel, pid_t asker)
+serve(int channel, pid_t asker, uint64_t token)
 {
         struct mproc__status s = { .kind = MPROC__STATUS_HELLO };
         bool sibling;
@@ -238,11 +240,12 @@ serve(int channel, pid_t asker)
 
         r = fork_for(asker, &pid, &pidfd, &sibling); /* returns in two processes */
         if (r < 0) {
-                refuse(channel, "fork", r, mproc_strerror(r));
+                refuse(channel, token, "fork", r, mproc_strerror(r));
                 return false;
         }
         if (pid == 0)
                 return true;
+        s.token = token;
         s.pid = (int32_t)pid;
         s.code = sibling;
         mproc__status_send(channel, &s, NULL, NULL, pidfd);
@@ -250,7 +253,7 @@ serve(int channel, pid_t asker)
         if (sibling)
                 mproc__plat_close(&channel);
         else
-                remember(pid, channel);
+                remember(pid, channel, token);
         return false;
 }
 
@@ -287,6 +290,7 @@ mproc__forkserver_main(int requests)
         mproc__child_watch_exit();
         for (;;) {
                 struct pollfd p = { .fd = requests, .events = POLLIN };
+                uint64_t token = 0;
                 int channel;
                 pid_t asker;
                 ssize_t n;
@@ -294,16 +298,18 @@ mproc__forkserver_main(int requests)
                 reap();
                 if (server.children && ppoll(&p, 1, NULL, &waiting) < 0)
                         continue; /* SIGCHLD */
-                n = receive(&channel, &asker);
+                n = receive(&channel, &asker, &token);
                 if (n == 0)
                         exit(0); /* the last process that could ask is gone */
                 if (n < 0 || channel < 0)
                         continue;
                 if (server.preload_error) { /* the next start tries again, perhaps with another list */
-                        refuse(channel, "preload", server.preload_error, mproc_last_error());
+                        refuse(channel, token, "preload", server.preload_error, mproc_last_error());
                         exit(1);
                 }
-                if (serve(channel, asker))
+                if (serve(channel, asker, token)) {
+                        explicit_bzero(&token, sizeof token); /* the target may not speak for us */
                         return become_child(channel);
+                }
         }
 }

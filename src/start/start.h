@@ -34,6 +34,7 @@ struct mproc__started {
         struct mproc__board_slot *board; /* a forked child's messages; NULL: on the channel */
         bool ours;   /* a child in the system's sense: we can wait for it */
         bool announces; /* it sends MPROC__STATUS_RUNNING when its target begins */
+        uint64_t token; /* by which the fork server's messages are told from the child's */
         unsigned early_count; /* messages of the child that were read while the server's was awaited */
         struct mproc__word {
                 struct mproc__status status;

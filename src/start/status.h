@@ -27,6 +27,7 @@ struct mproc__status {
         int32_t exitcode;
         uint32_t core_dumped;
         uint32_t reserved;
+        uint64_t token; /* of the fork server's messages: the request's, which the child does not know */
         int64_t user_us, system_us, maxrss_bytes; /* MPROC__STATUS_EXIT */
         char step[32];                            /* NUL-terminated */
 };
