@@ -1,8 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # setup.sh WHAT - see that the tools for a make target are here; on Debian and its like, install
-# those that are missing.  WHAT: build, test, demo,
-# check, bench.  Says nothing when nothing is missing.
+# those that are missing.  WHAT: build, test, demo, check, bench.  Silent when nothing is missing.
 set -eu
 
 what=${1:-build}
