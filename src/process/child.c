@@ -156,6 +156,8 @@ learn_foreign_locked(struct mproc__child *child)
         }
         if (child->channel >= 0 && now - child->dead_since_ns < REPORT_NS)
                 return false;
+        if (child->pidfd >= 0 && now - child->dead_since_ns < REPORT_NS / 10)
+                return false; /* the system tells a status only when it has finished reaping, a moment after the end */
         child->exit = (struct mproc__exit){ .exitcode = MPROC_EXITCODE_UNKNOWN };
         return true;
 }
