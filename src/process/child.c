@@ -271,14 +271,32 @@ unlist(struct mproc__child *child)
                 mproc__child_unref(child);
 }
 
-bool
-mproc__child_poll(struct mproc__child *child)
+/* *ret_channel: where somebody may tell more of it, a number to look at for a moment. */
+static bool
+look(struct mproc__child *child, int *ret_channel)
 {
         bool ended;
 
         (void)pthread_mutex_lock(&child->mutex);
         ended = poll_locked(child);
+        *ret_channel = child->channel;
         (void)pthread_mutex_unlock(&child->mutex);
+        return ended;
+}
+
+/*
+ * Whoever was told by the sentinel that it is dead must not hear here that it still runs: its
+ * status, if it is on its way, is waited for, without the mutex.  In learn_foreign_locked
+ * this ends after a while whatever happens.
+ */
+bool
+mproc__child_poll(struct mproc__child *child)
+{
+        struct pollfd p = { .events = POLLIN };
+        bool ended;
+
+        while (!(ended = look(child, &p.fd)) && child->dead_since_ns)
+                (void)mproc__plat_poll(&p, 1, mproc__plat_now_ns() + RELOOK_NS);
         if (ended)
                 unlist(child);
         return ended;
@@ -319,10 +337,6 @@ wait_held(struct mproc__child *child, int64_t deadline_ns)
                         return true;
                 if (mproc__deadline_passed(deadline_ns))
                         return false;
-                if (child->dead_since_ns) { /* what it died of is being found out */
-                        mproc__plat_sleep_ns(RELOOK_NS);
-                        continue;
-                }
                 p.fd = mproc__child_sentinel(child);
                 if (child->pidfd < 0) {
                         int64_t slice = mproc__plat_now_ns() + 10 * RELOOK_NS; /* its own children may hold the channel */
