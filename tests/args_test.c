@@ -72,8 +72,8 @@ static int
 gets_c_types(mproc_args *args)
 {
         static const mproc_arg_type types[] = {
-                MPROC_ARG_INT,  MPROC_ARG_INT,  MPROC_ARG_INT,  MPROC_ARG_UINT, MPROC_ARG_INT,    MPROC_ARG_UINT,
-                MPROC_ARG_INT,  MPROC_ARG_UINT, MPROC_ARG_INT,  MPROC_ARG_UINT, MPROC_ARG_INT,    MPROC_ARG_UINT,
+                MPROC_ARG_INT,    MPROC_ARG_INT,    MPROC_ARG_INT,    MPROC_ARG_UINT,   MPROC_ARG_INT, MPROC_ARG_UINT,
+                MPROC_ARG_INT,    MPROC_ARG_UINT,   MPROC_ARG_INT,    MPROC_ARG_UINT,   MPROC_ARG_INT, MPROC_ARG_UINT,
                 MPROC_ARG_DOUBLE, MPROC_ARG_DOUBLE, MPROC_ARG_STRING, MPROC_ARG_STRING,
         };
 
@@ -122,7 +122,6 @@ count_and_sum(mproc_args *args)
         return (int)sum * 10 + (int)mproc_args_count(args) % 10;
 }
 
-
 START_METHOD_TEST(any_number_of_arguments)
 {
         mproc_arg many[1000];
@@ -157,10 +156,10 @@ START_METHOD_TEST(any_number_of_arguments)
 static int
 converts(mproc_args *args)
 {
-        CHECK_INT(mproc_args_uint(args, 0), 5);          /* a signed one that fits */
-        CHECK_INT(mproc_args_int(args, 1), 6);           /* an unsigned one that fits */
+        CHECK_INT(mproc_args_uint(args, 0), 5); /* a signed one that fits */
+        CHECK_INT(mproc_args_int(args, 1), 6);  /* an unsigned one that fits */
         CHECK_INT(mproc_args_int(args, 2), INT64_MAX);
-        CHECK(mproc_args_double(args, 0) == 5.0);        /* integers as doubles */
+        CHECK(mproc_args_double(args, 0) == 5.0); /* integers as doubles */
         CHECK(mproc_args_double(args, 1) == 6.0);
         CHECK(mproc_args_double(args, 3) == -7.0);
         return 0;
@@ -176,19 +175,44 @@ static int
 mistakes(mproc_args *args)
 {
         switch (mproc_args_int(args, 0)) {
-        case 0: (void)mproc_args_int(args, 1); break;
-        case 1: (void)mproc_args_uint(args, 1); break;
-        case 2: (void)mproc_args_double(args, 1); break;
-        case 3: (void)mproc_args_string(args, 1); break;
-        case 4: (void)mproc_args_bytes(args, 1, NULL); break;
-        case 5: (void)mproc_args_fd(args, 1); break;
-        case 6: (void)mproc_args_queue(args, 1); break;
-        case 7: (void)mproc_args_connection(args, 1); break;
-        case 8: (void)mproc_args_lock(args, 1); break;
-        case 9: (void)mproc_args_semaphore(args, 1); break;
-        case 10: (void)mproc_args_int(args, 2); break;
-        case 11: (void)mproc_args_int(args, SIZE_MAX); break;
-        default: break;
+        case 0:
+                (void)mproc_args_int(args, 1);
+                break;
+        case 1:
+                (void)mproc_args_uint(args, 1);
+                break;
+        case 2:
+                (void)mproc_args_double(args, 1);
+                break;
+        case 3:
+                (void)mproc_args_string(args, 1);
+                break;
+        case 4:
+                (void)mproc_args_bytes(args, 1, NULL);
+                break;
+        case 5:
+                (void)mproc_args_fd(args, 1);
+                break;
+        case 6:
+                (void)mproc_args_queue(args, 1);
+                break;
+        case 7:
+                (void)mproc_args_connection(args, 1);
+                break;
+        case 8:
+                (void)mproc_args_lock(args, 1);
+                break;
+        case 9:
+                (void)mproc_args_semaphore(args, 1);
+                break;
+        case 10:
+                (void)mproc_args_int(args, 2);
+                break;
+        case 11:
+                (void)mproc_args_int(args, SIZE_MAX);
+                break;
+        default:
+                break;
         }
         return 50;
 }
@@ -260,7 +284,7 @@ checks_bytes(mproc_args *args)
         const unsigned char *data = mproc_args_bytes(args, 1, &len);
 
         CHECK_INT(len, wanted);
-        for (size_t i = 0; i < len; i += len > 1 << 20 ? 509 : 1)
+        for (size_t i = 0; i<len; i += len> 1 << 20 ? 509 : 1)
                 CHECK_MSG(data[i] == pattern(i), "byte %zu of %zu is wrong", i, len);
         if (len > 0)
                 CHECK(data[len - 1] == pattern(len - 1));
@@ -449,7 +473,8 @@ START_METHOD_TEST(descriptors_are_given_back)
         close(ends.out);
 }
 
-/* --- children that never read ------------------------------------------------------------------------------------- */
+/* --- children that never read -------------------------------------------------------------------------------------
+ */
 
 static char *
 make_script(const char *text)

@@ -406,8 +406,8 @@ START_METHOD_TEST(output_is_written_once)
         char *path = path_in(temp_dir(), "file"), *text;
 
         expect_output("has_unwritten_output", method, path,
-                      strcmp(method, "fork") == 0 ? "[before][child returns][between][child exits][after]" :
-                                                    "[child returns][child exits][before][between][after]",
+                      strcmp(method, "fork") == 0 ? "[before][child returns][between][child exits][after]"
+                                                  : "[child returns][child exits][before][between][after]",
                       0);
         text = read_file(path, NULL);
         CHECK_STR(text, "once only");
@@ -476,7 +476,8 @@ HELPER(is_killed)
                 CHECK_OK(mproc_process_create_opts(ctx, says_x_waits_says_y, MPROC_NO_ARGS, &no_tie, &p));
                 CHECK_OK(mproc_process_set_daemon(p, 1));
                 CHECK_OK(mproc_process_start(p));
-        } else if (is_scene(argv, "siblings")) { /* the older dies although the younger, born of the same parent, lives */
+        } else if (is_scene(argv,
+                            "siblings")) { /* the older dies although the younger, born of the same parent, lives */
                 (void)keep(start_opts(ctx, says_x_and_runs_on, MPROC_NO_ARGS, &daemon));
                 (void)keep(start(ctx, says_x_waits_says_y, MPROC_NO_ARGS));
                 (void)keep(start_opts(ctx, says_x_and_runs_on, MPROC_NO_ARGS, &tied));

@@ -192,7 +192,8 @@ was_there_before(int fd, const char *target, void *arg)
         free(line);
 }
 
-/* Argument 0: what was open in the parent before its first child; nothing but the channel and one argument is more. */
+/* Argument 0: what was open in the parent before its first child; nothing but the channel and one argument is more.
+ */
 static int
 inherits_the_program_alone(mproc_args *args)
 {
@@ -222,7 +223,8 @@ TEST(forked_child_inherits_no_sibling)
         for (int i = 0; i < 6; i++)
                 p[i] = start_opts(i % 2 ? spawn : fork_ctx, wait_for_byte, MPROC_ARGS(mproc_fd(ends.out)), &tied);
         CHECK_INT(run(fork_ctx, inherits_the_program_alone, MPROC_ARGS(before, mproc_fd(0))), 0);
-        CHECK_INT(finish(start_opts(fork_ctx, inherits_the_program_alone, MPROC_ARGS(before, mproc_fd(0)), &tied)), 0);
+        CHECK_INT(finish(start_opts(fork_ctx, inherits_the_program_alone, MPROC_ARGS(before, mproc_fd(0)), &tied)),
+                  0);
         let_go(&ends, 6);
         for (int i = 0; i < 6; i++)
                 CHECK_INT(finish(p[i]), 0);
@@ -357,7 +359,8 @@ START_METHOD_TEST(child_that_is_a_parent_closes_on_exec)
         CHECK_INT(run(ctx, holds_nothing_of_the_program, MPROC_NO_ARGS), 0);
 }
 
-/* --- what the program executes meanwhile -------------------------------------------------------------------------- */
+/* --- what the program executes meanwhile --------------------------------------------------------------------------
+ */
 
 HELPER_WITHOUT_INIT(counts_its_descriptors)
 {
@@ -399,7 +402,8 @@ START_METHOD_TEST(executed_programs_inherit_nothing)
         CHECK(count >= 5);
 }
 
-/* --- mproc's own processes ----------------------------------------------------------------------------------------- */
+/* --- mproc's own processes -----------------------------------------------------------------------------------------
+ */
 
 static int
 count_fds_of(pid_t pid)
@@ -429,7 +433,8 @@ TEST(fork_server_and_tracker_hold_few)
         CHECK_OK(mproc_get_context("forkserver", &ctx));
         p = start(ctx, tell_and_run_on, MPROC_ARGS(mproc_fd(ends.in)));
         await_byte(ends.out); /* it bears the server's name no longer */
-        count = procfs_descendants(process_parent(getsid(0)), &list); /* the tracker is nobody's child: the runner's, who takes orphans */
+        count = procfs_descendants(process_parent(getsid(0)),
+                                   &list); /* the tracker is nobody's child: the runner's, who takes orphans */
         for (size_t i = 0; i < count; i++) {
                 if (list[i].session != getsid(0) && !procfs_is_library_process(&list[i]))
                         continue;
@@ -446,7 +451,8 @@ TEST(fork_server_and_tracker_hold_few)
         close_pipe(&ends);
 }
 
-/* --- no standard streams --------------------------------------------------------------------------------------------- */
+/* --- no standard streams
+ * --------------------------------------------------------------------------------------------- */
 
 static int
 has_standard_streams(mproc_args *args)

@@ -152,7 +152,8 @@ TEST(server_outlives_the_thread_that_started_it)
         CHECK_INT(server_pid(), pid);
 }
 
-/* --- who asked learns the truth ---------------------------------------------------------------------------------- */
+/* --- who asked learns the truth ----------------------------------------------------------------------------------
+ */
 
 static int
 ends_in_many_ways(mproc_args *args)
@@ -199,7 +200,8 @@ TEST(nested_requester_learns_the_true_end)
         CHECK_INT(run(spawn, learns_all_ends, MPROC_NO_ARGS), 0);
 }
 
-/* --- killed ------------------------------------------------------------------------------------------------------ */
+/* --- killed ------------------------------------------------------------------------------------------------------
+ */
 
 TEST(killed_while_idle)
 {
@@ -335,8 +337,8 @@ TEST(killed_while_it_starts_children, .limit_s = 120)
         close(ends.in);
         text = read_to_end(ends.out, &len);
         ran = (unsigned)len;
-        CHECK_MSG(ran == started, "%u starts succeeded, %u were refused, %u targets ran, %u servers were killed", started,
-                  refused, ran, atomic_load(&kills));
+        CHECK_MSG(ran == started, "%u starts succeeded, %u were refused, %u targets ran, %u servers were killed",
+                  started, refused, ran, atomic_load(&kills));
         free(text);
         close(ends.out);
 }
@@ -404,7 +406,8 @@ TEST(its_death_is_told_to_the_log)
         mproc_set_log(NULL, NULL);
 }
 
-/* --- signals ------------------------------------------------------------------------------------------------------- */
+/* --- signals -------------------------------------------------------------------------------------------------------
+ */
 
 static void
 do_nothing(int number)
@@ -447,7 +450,8 @@ TEST(terminated_server_is_replaced)
         CHECK(server_pid() != pid);
 }
 
-/* --- its end -------------------------------------------------------------------------------------------------------- */
+/* --- its end
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* Tells its server's pid on standard output. */
 HELPER(has_a_fork_server)
@@ -519,7 +523,8 @@ TEST(lives_as_long_as_somebody_could_ask)
         close(out);
 }
 
-/* --- preparation -------------------------------------------------------------------------------------------------------- */
+/* --- preparation
+ * -------------------------------------------------------------------------------------------------------- */
 
 static int prepared;
 static pid_t prepared_in;
@@ -694,7 +699,8 @@ TEST(executable_that_does_not_answer_is_given_up, .limit_s = 120)
         free(path);
 }
 
-/* --- where its children are -------------------------------------------------------------------------------------------- */
+/* --- where its children are
+ * -------------------------------------------------------------------------------------------- */
 
 static int
 is_in(mproc_args *args)

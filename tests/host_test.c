@@ -241,7 +241,8 @@ START_METHOD_TEST(stolen_process_is_joined_by_many)
         pthread_join(thief, NULL);
 }
 
-/* --- what belongs to the program ----------------------------------------------------------------------------------- */
+/* --- what belongs to the program -----------------------------------------------------------------------------------
+ */
 
 /* The library reaps by name: a stranger's child stays for its parent. */
 START_METHOD_TEST(children_of_the_program_are_left_to_it)

@@ -27,7 +27,8 @@ return_argument(mproc_args *args)
         return mproc_args_count(args) ? (int)mproc_args_int(args, 0) : 0;
 }
 
-/* Until it gets a byte on the pipe, argument 0.  An end of file may never come: a fork inherits the other end, too. */
+/* Until it gets a byte on the pipe, argument 0.  An end of file may never come: a fork inherits the other end, too.
+ */
 static inline int
 wait_for_byte(mproc_args *args)
 {

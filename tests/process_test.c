@@ -22,8 +22,9 @@ TEST(create_wants_a_target)
 TEST(create_looks_at_its_options)
 {
         mproc_process *p = NULL;
-        mproc_process_opts wrong[4] = { { .daemon = 2 }, { .die_with_parent = -2 }, { .keep_signals = 7 },
-                                        { .inherit_connections = 2 } };
+        mproc_process_opts wrong[4] = {
+                { .daemon = 2 }, { .die_with_parent = -2 }, { .keep_signals = 7 }, { .inherit_connections = 2 }
+        };
 
         for (int i = 0; i < 4; i++) {
                 CHECK_CODE(mproc_process_create_opts(NULL, return_argument, MPROC_NO_ARGS, &wrong[i], &p), -EINVAL);
@@ -395,7 +396,8 @@ START_METHOD_TEST(sentinel_fires_at_the_end)
         let_go(&ends, 1);
         CHECK(sentinel_fires(p, scaled_ms(LONG_MS)));
         CHECK(sentinel_fires(p, 0));
-        CHECK_OK(mproc_process_join(p, under_valgrind() ? MPROC_FOREVER : MPROC_NOWAIT)); /* it never fires too early */
+        CHECK_OK(mproc_process_join(p,
+                                    under_valgrind() ? MPROC_FOREVER : MPROC_NOWAIT)); /* it never fires too early */
         CHECK(sentinel_fires(p, 0));
         mproc_process_free(p);
 }

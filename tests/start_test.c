@@ -19,7 +19,8 @@ context_of(const char *method)
         return ctx;
 }
 
-/* --- children of children ------------------------------------------------------------------------------------------ */
+/* --- children of children ------------------------------------------------------------------------------------------
+ */
 
 /* Arguments: the methods still to be used, and how the last process is to end. */
 static int
@@ -98,7 +99,8 @@ START_METHOD_TEST(threads_start_at_once)
         CHECK_INT(count_children(), 0);
 }
 
-/* --- signals --------------------------------------------------------------------------------------------------------- */
+/* --- signals
+ * --------------------------------------------------------------------------------------------------------- */
 
 static void
 handle(int number)
@@ -220,7 +222,8 @@ START_METHOD_TEST(stopped_child_is_alive)
         CHECK_INT(finish(p), 0);
 }
 
-/* --- where and as what a child runs ---------------------------------------------------------------------------------- */
+/* --- where and as what a child runs
+ * ---------------------------------------------------------------------------------- */
 
 static int
 environment_is(mproc_args *args)
@@ -285,7 +288,8 @@ START_METHOD_TEST(child_starts_in_its_parents_directory)
         CHECK_INT(run(ctx, is_in, MPROC_ARGS(there)), 0);
         CHECK(rmdir(there) == 0);
         if (strcmp(method, "forkserver") != 0)
-                CHECK_INT(run(ctx, is_in, MPROC_ARGS("nowhere")), 0); /* it has been removed, and can still be inherited */
+                CHECK_INT(run(ctx, is_in, MPROC_ARGS("nowhere")),
+                          0); /* it has been removed, and can still be inherited */
         CHECK_INT(run(ctx, return_argument, MPROC_ARGS(3)), 3);
         CHECK(chdir(here) == 0);
         free(here);
@@ -413,7 +417,8 @@ START_METHOD_TEST(child_may_leave_the_session)
         CHECK_INT(run(ctx, becomes_a_leader, MPROC_NO_ARGS), 47);
 }
 
-/* --- the log ---------------------------------------------------------------------------------------------------------- */
+/* --- the log
+ * ---------------------------------------------------------------------------------------------------------- */
 
 struct heard {
         mproc_process *p;
@@ -516,7 +521,8 @@ TEST(library_says_nothing_by_itself)
         close(ends.out);
 }
 
-/* --- failures --------------------------------------------------------------------------------------------------------- */
+/* --- failures
+ * --------------------------------------------------------------------------------------------------------- */
 
 /* A start that fails leaves nothing, and the object may try again. */
 static void
@@ -750,7 +756,8 @@ HELPER(starts_at_the_memory_limit)
                 CHECK(setrlimit(RLIMIT_AS, &old) == 0);
                 failures += r != 0;
                 if (r != 0) {
-                        CHECK_MSG(r == -ENOMEM || r == -EAGAIN, "%d (%s): %s", r, mproc_error_name(r), mproc_last_error());
+                        CHECK_MSG(r == -ENOMEM || r == -EAGAIN, "%d (%s): %s", r, mproc_error_name(r),
+                                  mproc_last_error());
                         CHECK(*mproc_last_error());
                         CHECK_INT(count_fds(), before);
                         CHECK_INT(count_children(), 0);
@@ -771,7 +778,8 @@ START_METHOD_TEST(memory_limit_is_told)
         if (under_asan() || under_tsan() || under_valgrind())
                 SKIP("the watcher takes all the memory there is");
         exitcode = wait_program(run_helper("starts_at_the_memory_limit", args, NULL, NULL), LONG_MS);
-        CHECK_MSG(exitcode == 0 || exitcode > 1, "%d", exitcode); /* how many starts failed; 1 is what a CHECK ends with */
+        CHECK_MSG(exitcode == 0 || exitcode > 1, "%d",
+                  exitcode); /* how many starts failed; 1 is what a CHECK ends with */
 }
 
 /* Without /proc there is no executable to be executed again. */

@@ -134,7 +134,8 @@ TEST(fork_from_a_busy_program_warns_once, .limit_s = 300)
         with_busy_threads(fork_often, ctx);
 }
 
-/* --- many at once ----------------------------------------------------------------------------------------------------- */
+/* --- many at once
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* Several threads start, several signal, several only look; everybody gets his own. */
 static void *

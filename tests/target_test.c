@@ -6,7 +6,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-/* --- programs of every kind ------------------------------------------------------------------------------------------ */
+/* --- programs of every kind
+ * ------------------------------------------------------------------------------------------ */
 
 static void
 run_program_by(const char *path, const char *method)
@@ -122,7 +123,8 @@ START_METHOD_TEST(deleted_static_program)
         run_replaced(method, "target_prog-static", delete_file);
 }
 
-/* --- loaded objects ----------------------------------------------------------------------------------------------------- */
+/* --- loaded objects
+ * ----------------------------------------------------------------------------------------------------- */
 
 struct plugin {
         void *handle;
@@ -214,7 +216,8 @@ START_METHOD_TEST(grandchild_loads_it_too)
         CHECK_INT(run(ctx, passes_it_on, MPROC_ARGS(support_path("target_plugin.so"))), 62);
 }
 
-/* --- objects that changed ------------------------------------------------------------------------------------------------ */
+/* --- objects that changed
+ * ------------------------------------------------------------------------------------------------ */
 
 static void
 expect_no_target(mproc_context *ctx, mproc_main_fn *target, int code, const char *words, const char *more)
@@ -262,7 +265,8 @@ START_METHOD_TEST(object_that_was_deleted)
         free(path);
 }
 
-/* --- what is no function of any object -------------------------------------------------------------------------------------- */
+/* --- what is no function of any object
+ * -------------------------------------------------------------------------------------- */
 
 static int some_data = 1;
 
@@ -298,7 +302,8 @@ START_METHOD_TEST(address_that_is_no_function_is_refused)
         CHECK(munmap(page, 4096) == 0);
 }
 
-/* --- another executable ------------------------------------------------------------------------------------------------------ */
+/* --- another executable
+ * ------------------------------------------------------------------------------------------------------ */
 
 static char *
 exec_path(void)
@@ -392,7 +397,8 @@ TEST(own_arguments_typed_by_hand_are_refused)
         }
 }
 
-/* --- before mproc_init ---------------------------------------------------------------------------------------------------------- */
+/* --- before mproc_init
+ * ---------------------------------------------------------------------------------------------------------- */
 
 HELPER_WITHOUT_INIT(never_calls_init)
 {
@@ -456,7 +462,8 @@ START_METHOD_TEST(program_that_executes_itself_is_no_bomb)
         CHECK(run_early(method, "self", "start: ") <= 8);
 }
 
-/* --- preparations in objects ---------------------------------------------------------------------------------------------------- */
+/* --- preparations in objects
+ * ---------------------------------------------------------------------------------------------------- */
 
 TEST(fork_server_loads_and_prepares_an_object)
 {
