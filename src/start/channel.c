@@ -96,9 +96,11 @@ mproc__channel_close(int *fd)
 ssize_t
 mproc__channel_recv(int channel, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline)
 {
-        ssize_t n = mproc__recv_fds(channel, buffer, len, fds, nfds, deadline);
+        ssize_t n = 0;
 
-        return n == 0 || n == -ECONNRESET ? mproc__recv_fds(channel, buffer, len, fds, nfds, deadline) : n;
+        for (int ends = 0; n == 0 && ends < 3; ends++)
+                n = mproc__recv_fds(channel, buffer, len, fds, nfds, deadline);
+        return n;
 }
 
 void

@@ -27,9 +27,11 @@ void mproc__channel_note(int fd);
 void mproc__channel_close(int *fd);
 
 /*
- * mproc__recv_fds, one packet.  A peer that closed its end with something unreceived in it (a
- * child's stash, as a rule) makes the system report a reset once, in front of what it
- * had sent; so the end of file counts when it is seen a second time.
+ * mproc__recv_fds, one packet.  Linux may report an end twice in front of packets that are there.
+ * A receiver that finds nothing is overtaken by a peer that sends and closes: it sees the closing, but
+ * not the packets, and reports the end.  And a peer that closed with something unreceived in it (a
+ * child's stash, as a rule) makes the next call report a reset, once.  After that nothing
+ * can change any more, so the end counts when it is seen a third time.
  */
 ssize_t mproc__channel_recv(int channel, void *buffer, size_t len, int *fds, size_t *nfds, int64_t deadline);
 
