@@ -98,7 +98,7 @@ mproc__channel_recv(int channel, void *buffer, size_t len, int *fds, size_t *nfd
 {
         ssize_t n = 0;
 
-        for (int ends = 0; n == 0 && ends < 3; ends++)
+        for (int seen = 0; n == 0 && seen < 3; seen++)
                 n = mproc__recv_fds(channel, buffer, len, fds, nfds, deadline);
         return n;
 }
