@@ -99,8 +99,8 @@ mproc_last_error(void)
         return last_error;
 }
 
-int
-mproc__fail(int code, const char *format, ...)
+void
+mproc__fail_words(int code, const char *format, ...)
 {
         int saved = errno;
         va_list ap;
@@ -110,7 +110,6 @@ mproc__fail(int code, const char *format, ...)
         va_end(ap);
         last_code = code;
         errno = saved;
-        return code;
 }
 
 int

@@ -15,8 +15,18 @@
 /* The longest sentence kept, its NUL included. */
 #define MPROC__ERROR_TEXT_MAX 480
 
-/* Store a sentence, return code.  Keeps errno. */
-int mproc__fail(int code, const char *format, ...) MPROC_PRINTF(2, 3);
+/*
+ * Store a sentence, return code.  Keeps errno.  A macro, so that the compiler sees what is returned: a
+ * caller that looks whether it is negative has then set what he uses afterwards.
+ */
+#define mproc__fail(code, ...) (mproc__fail_words(code, __VA_ARGS__), mproc__fail_result(code))
+void mproc__fail_words(int code, const char *format, ...) MPROC_PRINTF(2, 3);
+
+static inline int
+mproc__fail_result(int code)
+{
+        return code;
+}
 
 /* The same for a system error: appends ": " and strerror's text; returns -err. */
 int mproc__fail_errno(int err, const char *format, ...) MPROC_PRINTF(2, 3);
