@@ -131,6 +131,22 @@ mproc__window_slot(const struct mproc__window *window, uint32_t n)
         return &ring->slot[n & (window->slots - 1)];
 }
 
+/* Where the ring behind it lies, 0 if there is none yet. */
+static inline uint64_t
+mproc__window_next(const struct mproc__window *window)
+{
+        return atomic_load_explicit(&atomic_load_explicit(&window->ring, memory_order_relaxed)->next,
+                                    memory_order_acquire);
+}
+
+/* The number of that ring's first message. */
+static inline uint32_t
+mproc__window_last(const struct mproc__window *window)
+{
+        return atomic_load_explicit(&atomic_load_explicit(&window->ring, memory_order_relaxed)->last_n,
+                                    memory_order_relaxed);
+}
+
 /* Bytes that a message takes: whole lines of 16. */
 static inline uint64_t
 mproc__ring_need(uint64_t len)
