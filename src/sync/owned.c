@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sync/owned.c - locks that belong to a process: when they are not free at once.
+ *
+ * Runs in: every process that uses one.  Owns: nothing.
+ */
+#include "sync/owned.h"
+#include "core/point.h"
+#include "platform/platform.h"
+
+#include <errno.h>
+
+#define MS          INT64_C(1000000)
+#define SLICE_FIRST (10 * MS)
+#define SLICE_LAST  (100 * MS)
+
+/* From `seen` to ours; what the waiters left stays. */
+static bool
+take(struct mproc__owned *lock, uint32_t seen, uint32_t me)
+{
+        if (!atomic_compare_exchange_strong_explicit(&lock->word, &seen, (seen & MPROC__WORD_WAITERS) | me,
+                                                     memory_order_seq_cst, memory_order_relaxed))
+                return false;
+        MPROC__TSAN_ACQUIRE(&lock->word);
+        mproc__owned_hold(lock, me);
+        return true;
+}
+
+/*
+ * A dead owner is looked for before the first sleep, too, and also by him who does not want
+ * to wait: his lock is as good as free.  `pending` is set all the while: should this
+ * thread die after it was woken, the system finds the word free and wakes another one.
+ */
+static int
+wait_for(struct mproc__owned *lock, struct mproc__word_thread *self, uint32_t me, int64_t deadline_ns)
+{
+        unsigned spins = mproc__word_spin_limit();
+        int64_t slice = SLICE_FIRST;
+        bool look_for_dead = true;
+
+        for (;;) {
+                uint32_t v = atomic_load_explicit(&lock->word, memory_order_relaxed);
+                int64_t until;
+                int r;
+
+                if ((v & MPROC__WORD_OWNER) == 0) {
+                        if (take(lock, v, me))
+                                return 0;
+                        continue;
+                }
+                if (spins > 0 && deadline_ns != 0) {
+                        spins--;
+                        mproc__word_pause();
+                        continue;
+                }
+                if (look_for_dead && mproc__slot_is_dead(v & ~MPROC__OWNED_BIT & MPROC__WORD_OWNER)) {
+                        if (take(lock, v, me))
+                                return MPROC_OWNER_DIED;
+                        continue;
+                }
+                if (mproc__deadline_passed(deadline_ns))
+                        return MPROC_ETIMEDOUT;
+                if (!(v & MPROC__WORD_WAITERS)) {
+                        if (!atomic_compare_exchange_weak_explicit(&lock->word, &v, v | MPROC__WORD_WAITERS,
+                                                                   memory_order_relaxed, memory_order_relaxed))
+                                continue;
+                        v |= MPROC__WORD_WAITERS;
+                }
+                until = mproc__plat_now_ns() + slice;
+                if (until > deadline_ns)
+                        until = deadline_ns;
+                MPROC_POINT("lock.sleep");
+                r = mproc__word_wait(&lock->word, v, until);
+                look_for_dead = r == -ETIMEDOUT || r == -EINTR; /* not to be kept from it by signals */
+                if (r == -ETIMEDOUT)
+                        slice = slice * 2 < SLICE_LAST ? slice * 2 : SLICE_LAST;
+                MPROC_POINT("lock.woken");
+                mproc__word_set_pending(self, &lock->word);
+        }
+}
+
+int
+mproc__owned_acquire_slow(struct mproc__owned *lock, uint32_t me, int64_t deadline_ns)
+{
+        struct mproc__word_thread *self = mproc__word_thread();
+        int r;
+
+        mproc__word_set_pending(self, &lock->word);
+        r = wait_for(lock, self, me, deadline_ns);
+        mproc__word_clear_pending(self);
+        return r;
+}
+
+int
+mproc__owned_release_slow(struct mproc__owned *lock)
+{
+        struct mproc__word_thread *self = mproc__word_thread();
+        uint32_t v = atomic_load_explicit(&lock->word, memory_order_relaxed);
+        int r = 0;
+
+        mproc__word_set_pending(self, &lock->word);
+        for (;;) {
+                if ((v & MPROC__WORD_OWNER) == 0) {
+                        r = MPROC_ERELEASED;
+                        break;
+                }
+                if (v & MPROC__WORD_WAITERS) {
+                        MPROC_POINT("lock.release.contended");
+                        if (mproc__word_free_and_wake_one(&lock->word) == 0) {
+                                MPROC_POINT("lock.release.stale");
+                                (void)mproc__word_clear_waiters_and_wake_all(&lock->word);
+                        }
+                        break;
+                }
+                if (atomic_compare_exchange_weak_explicit(&lock->word, &v, 0, memory_order_seq_cst,
+                                                          memory_order_relaxed))
+                        break;
+        }
+        mproc__word_clear_pending(self);
+        return r;
+}
+
+/* The holder may have changed between the two loads; then his word and the holder do not agree. */
+void
+mproc__owned_look(struct mproc__owned *lock, struct mproc__owner *ret)
+{
+        uint32_t owner = atomic_load(&lock->word) & MPROC__WORD_OWNER;
+        uint64_t holder = atomic_load(&lock->holder);
+
+        *ret = (struct mproc__owner){ .held = owner != 0 };
+        if (!owner)
+                return;
+        ret->pid = mproc__slot_pid(owner & ~MPROC__OWNED_BIT);
+        if ((uint32_t)(holder >> 32) == owner)
+                ret->tid = (pid_t)(uint32_t)holder;
+}
