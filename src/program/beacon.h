@@ -30,7 +30,7 @@
 #include <sys/types.h>
 
 #define MPROC__BEACON_MAGIC   "mproc\0B\1"
-#define MPROC__BEACON_VERSION 1u
+#define MPROC__BEACON_VERSION 2u
 
 /* Written once, before anybody else can see the file; read without a lock. */
 struct mproc__beacon_header {

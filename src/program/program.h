@@ -12,8 +12,8 @@
  *
  * Layout of the beacon (sparse):
  *      0         struct mproc__beacon_header
- *      4096      slots of processes (program/slot.h), 4096 x 16 bytes
- *      131072    records of named objects (program/names.h)
+ *      4096      slots of processes (program/slot.h), 4096 x 64 bytes
+ *      266240    records of named objects (program/names.h)
  */
 #ifndef MPROC_PROGRAM_H
 #define MPROC_PROGRAM_H
@@ -22,8 +22,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MPROC__BEACON_SLOTS_AT 4096
-#define MPROC__BEACON_NAMES_AT 131072
+#define MPROC__BEACON_SLOTS_AT   4096
+#define MPROC__BEACON_SLOT_BYTES 64
+#define MPROC__BEACON_NAMES_AT   266240
 
 struct mproc__program_id {
         uint8_t bytes[16];

@@ -7,11 +7,12 @@
  *
  * A slot is taken by a write lock on its byte, which the system drops when the process
  * ends.  Beside it a record tells the slot's generation, and the pid and start time of
- * the last process that had it:
+ * the last process that had it, and for people what it is called:
  *
  *      generation u32   written by the slot's owner, under the byte's lock, once, when he
- *      pid        u32   takes it: one write of 16 bytes, each time with the next
- *      start      u64   generation; read by anybody, without a lock
+ *      pid        u32   takes it: one write, each time with the next generation; read by
+ *      start      u64   anybody, without a lock
+ *      name  48 bytes
  *
  * A process is dead if its slot has a later generation; or if the byte is free and
  * the pid, too, tells so.  Both have to agree, because a program that closes all its
@@ -44,12 +45,14 @@ struct record {
         uint32_t generation;
         uint32_t pid;
         uint64_t start;
+        char name[MPROC__SLOT_NAME_MAX];
 };
-_Static_assert(sizeof(struct record) == 16, "layout of a slot's record");
+_Static_assert(sizeof(struct record) == MPROC__BEACON_SLOT_BYTES, "layout of a slot's record");
 _Static_assert(MPROC__BEACON_SLOTS_AT + MPROC__SLOT_COUNT * sizeof(struct record) <= MPROC__BEACON_NAMES_AT,
                "slots end before the names");
 
 static _Atomic mproc__slot_id self; /* 0: not taken yet */
+static const char *own_name = "MainProcess";
 
 static off_t
 record_at(unsigned slot)
@@ -105,6 +108,8 @@ write_record(int fd, unsigned slot, mproc__slot_id *ret_id)
                 record.generation = 1;
         record.pid = (uint32_t)getpid();
         record.start = mproc__plat_process_start_time(getpid());
+        memset(record.name, 0, sizeof record.name);
+        memcpy(record.name, own_name, strnlen(own_name, sizeof record.name - 1));
         if ((r = mproc__memory_check_limit((uint64_t)record_at(slot) + sizeof record)) < 0)
                 return r;
         while ((n = pwrite(fd, &record, sizeof record, record_at(slot))) < 0 && errno == EINTR)
@@ -244,6 +249,27 @@ mproc__slot_pid(mproc__slot_id id)
                 pid = (pid_t)record.pid;
         errno = saved;
         return pid;
+}
+
+void
+mproc__slot_name(mproc__slot_id id, char ret_name[MPROC__SLOT_NAME_MAX])
+{
+        int saved = errno, fd;
+        struct record record;
+
+        ret_name[0] = 0;
+        if (id != 0 && mproc__program_beacon(&fd) == 0 && read_record(fd, id & SLOT_MASK, &record) &&
+            record.generation == id >> MPROC__SLOT_BITS) {
+                memcpy(ret_name, record.name, MPROC__SLOT_NAME_MAX);
+                ret_name[MPROC__SLOT_NAME_MAX - 1] = 0;
+        }
+        errno = saved;
+}
+
+void
+mproc__slot_call_self(const char *name)
+{
+        own_name = name;
 }
 
 /* The child has none of its parent's record locks; it takes a slot of its own when it needs one. */

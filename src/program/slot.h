@@ -14,8 +14,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define MPROC__SLOT_BITS 12
-#define MPROC__SLOT_COUNT (1u << MPROC__SLOT_BITS)
+#define MPROC__SLOT_BITS            12
+#define MPROC__SLOT_COUNT           (1u << MPROC__SLOT_BITS)
 #define MPROC__SLOT_GENERATION_BITS 17
 
 /* generation << 12 | slot: fits into 29 bits; never 0. */
@@ -29,6 +29,13 @@ bool mproc__slot_is_dead(mproc__slot_id id);
 
 /* Its pid, 0 if unknown. */
 pid_t mproc__slot_pid(mproc__slot_id id);
+
+/* What its process is called there; "" if unknown.  Longer names are cut. */
+#define MPROC__SLOT_NAME_MAX 48 /* the NUL included */
+void mproc__slot_name(mproc__slot_id id, char ret_name[MPROC__SLOT_NAME_MAX]);
+
+/* What this process is called; before it takes its slot.  The text lives as long as the process. */
+void mproc__slot_call_self(const char *name);
 
 /* In a forked child: the parent's slot is not ours. */
 void mproc__slot_forked(void);

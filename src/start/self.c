@@ -6,6 +6,7 @@
  * has one thread.
  */
 #include "start/start.h"
+#include "program/slot.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@ mproc__self_become(const struct mproc__self *self)
 
         mproc__self = *self;
         mproc__self.generation = generation;
+        mproc__slot_call_self(self->name);
         atomic_store(&children, 0);
 }
 
