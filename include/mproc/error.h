@@ -61,7 +61,8 @@ extern "C" {
         X(EPROTO, 28, "message not understood", "OSError")                                              \
         X(EPRELOAD, 29, "fork server could not be prepared", "EOFError")                                \
         X(EPROGRAM, 30, "program state is not available", "OSError")                                    \
-        X(EUNSUPPORTED, 31, "not supported on this system", "NotImplementedError")
+        X(EUNSUPPORTED, 31, "not supported on this system", "NotImplementedError")                      \
+        X(ENOTOWNER, 32, "the caller does not hold this lock", "AssertionError")
 
 #define MPROC_ERROR_BASE 5000
 
