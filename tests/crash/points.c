@@ -1,365 +1,103 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * crash/points.c - at every named point of the shared algorithms one process is killed, for
- * every start method; the others go on.
+ * crash/points.c - the harness of crash-points; see points.h.
  *
  * Runs in: test processes, with a library that has the points.
  */
-#include "crash/crash.h"
+#include "crash/points.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-/* --- what the processes do ---------------------------------------------------------------------------- */
+enum { ARGS_MAX = 12 };
 
-struct objects {
-        mproc_queue *queue;
-        mproc_lock *lock;
-        mproc_semaphore *semaphore;
-        mproc_semaphore *ready; /* released by each process right before it plays its role */
-};
-
-static char large[300000];
-
-static int
-put_text(mproc_queue *queue, char c)
-{
-        char text[TEXT];
-
-        memset(text, c, sizeof text);
-        return mproc_queue_put(queue, text, sizeof text, scaled_ms(SERVED_MS));
-}
-
-static void
-role_put(struct objects *o)
-{
-        CHECK_OK(put_text(o->queue, 'v'));
-}
-
-static void
-role_put_large(struct objects *o)
-{
-        CHECK_OK(mproc_queue_put(o->queue, large, sizeof large, MPROC_FOREVER));
-}
-
-static void
-role_get(struct objects *o)
-{
-        void *data;
-
-        CHECK_OK(mproc_queue_get_alloc(o->queue, &data, NULL, MPROC_FOREVER));
-        free(data);
-}
-
-static void
-role_get_briefly(struct objects *o)
-{
-        (void)mproc_queue_get(o->queue, large, sizeof large, NULL, 100);
-}
-
-static void
-role_acquire(struct objects *o)
-{
-        CHECK(mproc_lock_acquire(o->lock, MPROC_FOREVER) >= 0);
-}
-
-static void
-role_acquire_briefly(struct objects *o)
-{
-        (void)mproc_lock_acquire(o->lock, 50);
-}
-
-static void
-role_release(struct objects *o)
-{
-        CHECK_OK(mproc_lock_release(o->lock));
-}
-
-static void
-role_acquire_permit(struct objects *o)
-{
-        CHECK_OK(mproc_semaphore_acquire(o->semaphore, MPROC_FOREVER));
-}
-
-static void
-role_release_permit(struct objects *o)
-{
-        CHECK_OK(mproc_semaphore_release(o->semaphore));
-}
-
-typedef void role(struct objects *o);
-
-static role *const roles[] = { role_put,
-                               role_put_large,
-                               role_get,
-                               role_get_briefly,
-                               role_acquire,
-                               role_release,
-                               role_acquire_briefly,
-                               role_acquire_permit,
-                               role_release_permit };
-
+/*
+ * The target of all.  Behind the role's own arguments: its place in the program, relative to this function;
+ * where to tell that it begins; the plan for a point, or "".
+ */
 static int
 play(mproc_args *args)
 {
-        struct objects o = { mproc_args_queue(args, 0), mproc_args_lock(args, 1), mproc_args_semaphore(args, 2),
-                             mproc_args_semaphore(args, 3) };
+        size_t own = mproc_args_count(args) - 3;
+        uintptr_t place = (uintptr_t)play + (uintptr_t)mproc_args_int(args, own);
+        const char *plan = mproc_args_string(args, own + 2);
 
-        CHECK_OK(mproc_semaphore_release(o.ready));
-        if (mproc_args_string(args, 5)[0])
-                CHECK(setenv("MPROC_POINT", mproc_args_string(args, 5), 1) == 0);
-        roles[mproc_args_int(args, 4)](&o);
+        CHECK_OK(mproc_semaphore_release(mproc_args_semaphore(args, own + 1)));
+        if (plan[0])
+                CHECK(setenv("MPROC_POINT", plan, 1) == 0);
+        ((role *)place)(args);
         return 0;
 }
 
 static mproc_process *
-cast(mproc_context *ctx, struct objects *o, role *wanted, const char *point)
+cast_with(mproc_context *ctx, role *wanted, mproc_arglist args, const char *plan)
 {
+        mproc_arg all[ARGS_MAX + 3];
         mproc_process *process;
-        int i = 0;
+        mproc_semaphore *ready;
 
-        while (roles[i] != wanted)
-                i++;
-        CHECK_OK(mproc_process_create(ctx, play, MPROC_ARGS(o->queue, o->lock, o->semaphore, o->ready, i, point),
-                                      &process));
+        CHECK(args.count <= ARGS_MAX);
+        CHECK_OK(mproc_semaphore_create(ctx, NULL, 0, &ready));
+        for (size_t i = 0; i < args.count; i++)
+                all[i] = args.values[i];
+        all[args.count] = mproc_arg_int((int64_t)((uintptr_t)wanted - (uintptr_t)play));
+        all[args.count + 1] = mproc_arg_semaphore(ready);
+        all[args.count + 2] = mproc_arg_string(plan);
+        CHECK_OK(mproc_process_create(ctx, play, (mproc_arglist){ all, args.count + 3 }, &process));
         CHECK_OK(mproc_process_start(process));
-        CHECK_OK(mproc_semaphore_acquire(o->ready, scaled_ms(20000)));
+        CHECK_OK(mproc_semaphore_acquire(ready, scaled_ms(20000)));
+        mproc_semaphore_free(ready);
         return process;
 }
 
-/* --- the cases ------------------------------------------------------------------------------------------- */
-
-/* Before the victim comes: */
-enum before {
-        NOTHING,
-        THREE_MESSAGES,
-        RING_FULL,
-        RING_ALMOST_READ,
-        LARGE_MESSAGE,
-        FULL, /* one message, in a queue for one */
-        LOCKED,
-        LOCKED_ONCE_WAITED
-};
-/* While it is there, again and again until it is dead: */
-enum meanwhile { WATCH, PUT, GET, UNLOCK };
-
-static const struct death {
-        const char *point;
-        role *victim;
-        enum before before;
-        role *first;  /* a process that sleeps before the victim comes, or NULL */
-        role *second; /* one that comes when the victim sleeps, or NULL */
-        enum meanwhile meanwhile;
-} deaths[] = {
-        { "queue.put.entered", role_put, NOTHING, NULL, NULL, WATCH },
-        { "queue.put.copied", role_put, NOTHING, NULL, NULL, WATCH },
-        { "queue.put.described", role_put, NOTHING, role_get, NULL, WATCH },
-        { "queue.put.committed", role_put, NOTHING, role_get, NULL, WATCH },
-        { "queue.put.left", role_put, NOTHING, role_get, NULL, WATCH },
-        { "queue.grow.built", role_put, RING_FULL, NULL, NULL, WATCH },
-        { "queue.grow.filled", role_put, RING_FULL, NULL, NULL, WATCH },
-        { "queue.grow.linked", role_put, RING_FULL, NULL, NULL, WATCH },
-        { "queue.grow.named", role_put, RING_FULL, NULL, NULL, WATCH },
-        { "queue.put.copied", role_put, RING_FULL, NULL, NULL, WATCH },
-        { "queue.grow.built", role_put_large, NOTHING, NULL, NULL, WATCH },
-        { "queue.grow.filled", role_put_large, THREE_MESSAGES, NULL, NULL, WATCH },
-        { "queue.grow.linked", role_put_large, THREE_MESSAGES, NULL, NULL, WATCH },
-        { "queue.grow.named", role_put_large, THREE_MESSAGES, NULL, NULL, WATCH },
-        { "queue.put.copied", role_put_large, THREE_MESSAGES, NULL, NULL, WATCH },
-        { "queue.put.committed", role_put_large, NOTHING, NULL, NULL, WATCH },
-        { "queue.get.entered", role_get, THREE_MESSAGES, NULL, NULL, WATCH },
-        { "queue.get.copied", role_get, THREE_MESSAGES, NULL, NULL, WATCH },
-        { "queue.get.committed", role_get, THREE_MESSAGES, NULL, NULL, WATCH },
-        { "queue.get.left", role_get, THREE_MESSAGES, NULL, NULL, WATCH },
-        { "queue.get.released", role_get, RING_ALMOST_READ, NULL, NULL, WATCH },
-        { "queue.get.copied", role_get, LARGE_MESSAGE, NULL, NULL, WATCH },
-        { "queue.get.committed", role_get, LARGE_MESSAGE, NULL, NULL, WATCH },
-        { "counter.armed", role_get, NOTHING, NULL, NULL, WATCH },
-        { "counter.woken", role_get, NOTHING, NULL, NULL, PUT },
-        { "robust.lock.sleep", role_get, NOTHING, role_get, NULL, WATCH },
-        { "robust.lock.woken", role_get, NOTHING, role_get, NULL, PUT },
-        { "robust.unlock.contended", role_get, NOTHING, NULL, role_get, PUT },
-        { "robust.unlock.stale", role_get, NOTHING, NULL, role_get_briefly, PUT },
-        { "lock.acquired", role_acquire, NOTHING, NULL, NULL, WATCH },
-        { "lock.sleep", role_acquire, LOCKED, NULL, NULL, WATCH },
-        { "lock.woken", role_acquire, LOCKED, NULL, role_acquire, UNLOCK },
-        { "lock.release.contended", role_release, LOCKED, role_acquire, NULL, WATCH },
-        { "lock.release.stale", role_release, LOCKED_ONCE_WAITED, NULL, NULL, WATCH },
-        { "semaphore.release.inside", role_release_permit, NOTHING, role_acquire_permit, NULL, WATCH },
-        { "semaphore.release.counted", role_release_permit, NOTHING, role_acquire_permit, NULL, WATCH },
-        { "semaphore.acquire.found", role_acquire_permit, NOTHING, NULL, NULL, WATCH },
-        { "semaphore.acquire.taken", role_acquire_permit, NOTHING, NULL, NULL, WATCH },
-        { "counter.armed", role_put, FULL, NULL, NULL, WATCH },
-        { "counter.woken", role_put, FULL, NULL, role_put, GET },
-};
-
-enum { DEATHS = sizeof deaths / sizeof *deaths, RING = 1023 };
-
-static void
-prepare(const struct death *d, struct objects *o)
+mproc_process *
+cast(mproc_context *ctx, role *wanted, mproc_arglist args)
 {
-        static const int messages[] = { [THREE_MESSAGES] = 3,
-                                        [RING_FULL] = RING,
-                                        [RING_ALMOST_READ] = RING + 1,
-                                        [FULL] = 1,
-                                        [LOCKED_ONCE_WAITED] = 0 };
-        int puts = messages[d->before];
-
-        for (int i = 0; i < puts; i++)
-                CHECK_OK(put_text(o->queue, (char)('a' + i % 16)));
-        for (int i = 0; d->before == RING_ALMOST_READ && i < RING - 1; i++)
-                role_get(o);
-        if (d->before == LARGE_MESSAGE)
-                role_put_large(o);
-        if (d->before == LOCKED || d->before == LOCKED_ONCE_WAITED)
-                CHECK_OK(mproc_lock_acquire(o->lock, 0));
+        return cast_with(ctx, wanted, args, "");
 }
 
-/* All go on: whatever the victim did or did not do, every operation works in bounded time. */
-static void
-check_aftermath(struct objects *o, bool bounded)
+mproc_process *
+cast_victim(mproc_context *ctx, const char *point, role *wanted, mproc_arglist args)
 {
-        size_t n = 99, size;
-        char text[sizeof large];
-        unsigned value;
-        int r;
+        char plan[100];
 
-        while ((r = mproc_queue_get(o->queue, text, sizeof text, &size, MPROC_NOWAIT)) == 0) {
-                CHECK(size == TEXT || size == sizeof large);
-                for (size_t i = 1; i < size; i++)
-                        CHECK_MSG(text[i] == text[0], "a torn message");
-        }
-        CHECK_CODE(r, MPROC_EEMPTY);
-        for (int i = 0; i < 3; i++) {
-                CHECK_OK(put_text(o->queue, 'y'));
-                CHECK_OK(mproc_queue_get(o->queue, text, sizeof text, NULL, scaled_ms(SERVED_MS)));
-                CHECK_INT(text[0], 'y');
-        }
-        for (int i = 0; !bounded && i < 1100; i++) /* over the end of a ring */
-                CHECK_OK(put_text(o->queue, 'z'));
-        CHECK_OK(mproc_queue_qsize(o->queue, &n));
-        CHECK_INT(n, bounded ? 0 : 1100);
-        for (size_t i = 0; i < n; i++) {
-                CHECK_OK(mproc_queue_get(o->queue, text, sizeof text, NULL, scaled_ms(SERVED_MS)));
-                CHECK_INT(text[TEXT - 1], 'z');
-        }
-        CHECK_OK(mproc_semaphore_release(o->semaphore));
-        CHECK_OK(mproc_semaphore_acquire(o->semaphore, scaled_ms(SERVED_MS)));
-        CHECK_OK(mproc_semaphore_value(o->semaphore, &value));
-        CHECK(value <= 6);
-        if (mproc_lock_owner(o->lock) == mproc_process_pid(mproc_current_process()))
-                CHECK_OK(mproc_lock_release(o->lock));
-        CHECK(mproc_lock_acquire(o->lock, scaled_ms(SERVED_MS)) >= 0);
-        CHECK_OK(mproc_lock_release(o->lock));
+        CHECK(snprintf(plan, sizeof plan, "%s=kill", point) < (int)sizeof plan);
+        return cast_with(ctx, wanted, args, plan);
 }
 
-/* Processes that still wait are given what they wait for. */
-static void
-let_go(struct objects *o, mproc_process *process)
+void
+await_asleep(mproc_process *process)
 {
-        int64_t end = monotonic_ms() + scaled_ms(SERVED_MS);
-
-        if (!process)
-                return;
-        while (mproc_process_is_alive(process)) {
-                size_t n;
-
-                CHECK_MSG(monotonic_ms() < end, "a survivor is not served");
-                CHECK_OK(mproc_queue_qsize(o->queue, &n));
-                if (n == 0)
-                        (void)put_text(o->queue, 'l');
-                else if (mproc_queue_full(o->queue) == 1)
-                        role_get(o);
-                CHECK_OK(mproc_semaphore_release(o->semaphore));
-                if (mproc_lock_owner(o->lock) == mproc_process_pid(mproc_current_process()))
-                        CHECK_OK(mproc_lock_release(o->lock));
-                (void)mproc_process_join(process, 20);
-                (void)mproc_semaphore_acquire(o->semaphore, 0);
-        }
-        mproc_process_free(process);
+        await_sleep_of(mproc_process_pid(process));
 }
 
-static void
-die_at(mproc_context *ctx, const struct death *d)
+bool
+has_died(mproc_process *victim, const char *point)
 {
-        char *plan = text_format("%s=kill", d->point);
-        mproc_process *first = NULL, *second = NULL, *victim;
-        int64_t end = monotonic_ms() + scaled_ms(20000);
-        struct objects o;
+        static mproc_process *asked;
+        static int64_t end;
         int exitcode;
 
-        CHECK_OK(mproc_queue_create(ctx, d->before == FULL, &o.queue));
-        CHECK_OK(mproc_lock_create(ctx, &o.lock));
-        CHECK_OK(mproc_semaphore_create(ctx, NULL, d->victim == role_acquire_permit, &o.semaphore));
-        CHECK_OK(mproc_semaphore_create(ctx, NULL, 0, &o.ready));
-        prepare(d, &o);
-        if (d->first) {
-                first = cast(ctx, &o, d->first, "");
-                await_sleep_of(mproc_process_pid(first));
+        if (asked != victim) {
+                asked = victim;
+                end = monotonic_ms() + scaled_ms(20000);
         }
-        if (d->before == LOCKED_ONCE_WAITED) {
-                mproc_process *waiter = cast(ctx, &o, role_acquire_briefly, "");
-
-                CHECK_OK(mproc_process_join(waiter, scaled_ms(SERVED_MS)));
-                mproc_process_free(waiter);
+        if (mproc_process_join(victim, 10) != 0) {
+                CHECK_MSG(monotonic_ms() < end, "%s: the victim neither came by nor died", point);
+                return false;
         }
-        victim = cast(ctx, &o, d->victim, plan);
-        if (d->second || d->meanwhile != WATCH)
-                await_sleep_of(mproc_process_pid(victim));
-        if (d->second) {
-                second = cast(ctx, &o, d->second, "");
-                if (d->second == role_get_briefly)
-                        CHECK_OK(mproc_process_join(second, scaled_ms(SERVED_MS)));
-                else
-                        await_sleep_of(mproc_process_pid(second));
-        }
-        while (mproc_process_join(victim, 10) != 0) {
-                CHECK_MSG(monotonic_ms() < end, "%s: the victim neither came by nor died", d->point);
-                if (d->meanwhile == PUT)
-                        CHECK_OK(put_text(o.queue, 'm'));
-                if (d->meanwhile == GET)
-                        (void)mproc_queue_get(o.queue, large, sizeof large, NULL, 0);
-                if (d->meanwhile == UNLOCK && mproc_lock_owner(o.lock) == mproc_process_pid(mproc_current_process()))
-                        CHECK_OK(mproc_lock_release(o.lock));
-        }
+        asked = NULL;
         CHECK_OK(mproc_process_exitcode(victim, &exitcode));
-        CHECK_MSG(exitcode == -SIGKILL, "%s: the victim ended with %d: %s", d->point, exitcode,
+        CHECK_MSG(exitcode == -SIGKILL, "%s: the victim ended with %d: %s", point, exitcode,
                   mproc_process_error(victim));
         mproc_process_free(victim);
-        let_go(&o, first);
-        let_go(&o, second);
-        check_aftermath(&o, d->before == FULL);
-        mproc_queue_free(o.queue);
-        mproc_lock_free(o.lock);
-        mproc_semaphore_free(o.semaphore);
-        mproc_semaphore_free(o.ready);
-        free(plan);
+        return true;
 }
 
-/* Here a ring is left after 5,000 messages, where the library as it is shipped leaves it after a billion. */
-TEST(a_ring_is_left_in_time)
+void
+await_death(mproc_process *victim, const char *point)
 {
-        mproc_queue *q;
-        size_t len;
-
-        for (size_t maxsize = 0; maxsize < 20; maxsize += 7) {
-                CHECK_OK(mproc_queue_create(NULL, maxsize, &q));
-                for (uint32_t put = 0, got = 0; got < 60000;) {
-                        uint32_t text[2];
-
-                        for (uint32_t i = 0; i <= got % 6; i++, put++)
-                                CHECK_OK(mproc_queue_put(q, (uint32_t[]){ put, ~put }, 8, 0));
-                        for (; got < put; got++) {
-                                CHECK_OK(mproc_queue_get(q, text, sizeof text, &len, 0));
-                                CHECK(len == 8 && text[0] == got && text[1] == ~got);
-                        }
-                }
-                mproc_queue_free(q);
-        }
-}
-
-START_METHOD_TEST(death_at_every_point, .limit_s = 300)
-{
-        for (int i = 0; i < DEATHS; i++)
-                die_at(ctx, &deaths[i]);
+        while (!has_died(victim, point))
+                ;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * crash/scene.c - the scene of crash tests; see crash.h.
+ * crash/scene.c - the board, the helpers, and how long they took; see crash.h.
  *
  * Runs in: test processes and their forked children.
  */
@@ -10,73 +10,135 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+enum { KEPT = 16 };
+
 struct board *board;
-struct scene scene;
-int current_helper;
+struct tally *tally;
+mproc_context *scene_context;
+int current_helper = -1;
+
+static pid_t helper[HELPERS];
+static struct {
+        void *object;
+        void (*free_function)(void *);
+} kept[KEPT];
+static int kept_count;
+static int64_t marked_ns;
+
+static int64_t
+now_ns(void)
+{
+        struct timespec t;
+
+        CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+        return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
 
 void
-scene_open(size_t maxsize, unsigned permits)
+scene_open(void)
 {
         if (!board) {
                 board = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
                 CHECK(board != MAP_FAILED);
-                CHECK_OK(mproc_get_context("fork", &scene.ctx));
+                CHECK_OK(mproc_get_context("fork", &scene_context));
         }
         memset(board, 0, sizeof *board);
-        CHECK_OK(mproc_queue_create(scene.ctx, maxsize, &scene.queue));
-        CHECK_OK(mproc_lock_create(scene.ctx, &scene.lock));
-        CHECK_OK(mproc_semaphore_create(scene.ctx, NULL, permits, &scene.semaphore));
+}
+
+void
+scene_keep_(void *object, void (*free_function)(void *))
+{
+        CHECK_MSG(kept_count < KEPT, "a scene keeps at most %d objects", KEPT);
+        kept[kept_count].object = object;
+        kept[kept_count++].free_function = free_function;
 }
 
 void
 scene_close(void)
 {
         for (int i = 0; i < HELPERS; i++)
-                if (scene.helper[i] > 0) {
-                        kill_and_reap(scene.helper[i]);
-                        scene.helper[i] = 0;
-                }
-        mproc_queue_free(scene.queue);
-        mproc_lock_free(scene.lock);
-        mproc_semaphore_free(scene.semaphore);
+                kill_helper(i);
+        while (kept_count > 0) {
+                kept_count--;
+                kept[kept_count].free_function(kept[kept_count].object);
+        }
 }
 
-int
-put_number(uint32_t number, int64_t timeout_ms)
+/* --- helpers --------------------------------------------------------------------------------------------- */
+
+void
+help(int i, operation *op)
 {
-        uint32_t text[TEXT / 4];
+        pid_t pid;
 
-        for (uint32_t i = 0; i < TEXT / 4; i++)
-                text[i] = number * 1000 + i;
-        return mproc_queue_put(scene.queue, text, sizeof text, timeout_ms);
+        CHECK_MSG(i < HELPERS - 1, "the last helper's place is the victim's");
+        board->done[i] = 0;
+        pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+                current_helper = i;
+                op();
+                board->done_ns[i] = now_ns();
+                board->done[i] = 1;
+                _exit(0);
+        }
+        helper[i] = pid;
+        await_sleep_of(pid);
 }
 
-int
-get_number(uint32_t *ret_number, int64_t timeout_ms)
+void
+kill_helper(int i)
 {
-        uint32_t text[TEXT / 4];
-        size_t len;
-        int r = mproc_queue_get(scene.queue, text, sizeof text, &len, timeout_ms);
-
-        if (r < 0)
-                return r;
-        CHECK_INT(len, TEXT);
-        for (uint32_t i = 0; i < TEXT / 4; i++)
-                CHECK_MSG(text[i] == text[0] + i, "a torn message");
-        *ret_number = text[0] / 1000;
-        return 0;
+        if (helper[i] > 0)
+                kill_and_reap(helper[i]);
+        helper[i] = 0;
 }
 
-size_t
-queued(void)
+bool
+helper_sleeps(int i)
 {
-        size_t n;
-
-        CHECK_OK(mproc_queue_qsize(scene.queue, &n));
-        return n;
+        return !board->done[i] && sleeps(helper[i]);
 }
+
+void
+mark(void)
+{
+        if (current_helper < 0)
+                marked_ns = now_ns();
+}
+
+static void
+count_served(int64_t ns)
+{
+        static const int64_t limit_us[] = { 200, 500, 1000, 2000, 5000, 10000, 100000 };
+        int i = 0;
+
+        if (!tally)
+                return;
+        while (i < 7 && ns > limit_us[i] * 1000)
+                i++;
+        tally->served[i]++;
+        if (ns > tally->worst_ns)
+                tally->worst_ns = ns;
+}
+
+/* One that was through before the mark had nothing to wait for. */
+bool
+helped(int i)
+{
+        int64_t end = monotonic_ms() + scaled_ms(SERVED_MS);
+
+        while (!board->done[i] && monotonic_ms() < end)
+                (void)usleep(20);
+        if (board->done[i] && board->done_ns[i] > marked_ns)
+                count_served(board->done_ns[i] - marked_ns);
+        return board->done[i];
+}
+
+/* --- processes -------------------------------------------------------------------------------------------- */
 
 bool
 sleeps(pid_t pid)
@@ -111,99 +173,14 @@ await_sleep_of(pid_t pid)
         }
 }
 
-void
-help(int i, operation *op)
-{
-        pid_t pid = fork();
-
-        CHECK(pid >= 0);
-        if (pid == 0) {
-                current_helper = i;
-                op();
-                board->done[i] = 1;
-                _exit(0);
-        }
-        scene.helper[i] = pid;
-        board->done[i] = 0;
-        await_sleep_of(pid);
-}
-
-bool
-helped(int i)
-{
-        int64_t end = monotonic_ms() + scaled_ms(SERVED_MS);
-
-        while (!board->done[i] && monotonic_ms() < end)
-                (void)usleep(20);
-        return board->done[i];
-}
-
-void
-do_get(void)
-{
-        uint32_t number = 0;
-
-        board->result[current_helper] = get_number(&number, MPROC_FOREVER);
-        board->value[current_helper] = number;
-}
-
-void
-do_put_5(void)
-{
-        board->result[current_helper] = put_number(5, MPROC_FOREVER);
-}
-
-void
-do_put_6(void)
-{
-        board->result[current_helper] = put_number(6, MPROC_FOREVER);
-}
-
-void
-do_acquire_and_release(void)
-{
-        board->result[current_helper] = mproc_lock_acquire(scene.lock, MPROC_FOREVER);
-        (void)mproc_lock_release(scene.lock);
-}
-
-void
-do_wait_permit(void)
-{
-        board->result[current_helper] = mproc_semaphore_acquire(scene.semaphore, MPROC_FOREVER);
-}
-
+/* Somebody who waited for the dead may go on from here. */
 void
 kill_and_reap(pid_t pid)
 {
         int status;
 
+        mark();
         (void)kill(pid, SIGKILL);
         while (waitpid(pid, &status, __WALL) != pid || WIFSTOPPED(status))
                 ;
-}
-
-void
-expect_messages(const uint32_t *numbers, size_t count)
-{
-        uint32_t number;
-
-        CHECK_INT(queued(), count);
-        for (size_t i = 0; i < count; i++) {
-                CHECK_OK(get_number(&number, scaled_ms(SERVED_MS)));
-                CHECK_INT(number, numbers[i]);
-        }
-        CHECK_INT(queued(), 0);
-        CHECK_OK(put_number(99, scaled_ms(SERVED_MS)));
-        CHECK_OK(get_number(&number, scaled_ms(SERVED_MS)));
-        CHECK_INT(number, 99);
-}
-
-void
-expect_lock_works(void)
-{
-        CHECK(mproc_lock_acquire(scene.lock, scaled_ms(SERVED_MS)) >= 0);
-        CHECK_OK(mproc_lock_release(scene.lock));
-        CHECK_OK(mproc_lock_acquire(scene.lock, scaled_ms(SERVED_MS)));
-        CHECK_OK(mproc_lock_release(scene.lock));
-        CHECK_CODE(mproc_lock_release(scene.lock), MPROC_ERELEASED);
 }

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * crash/steps_queue.c - put and get, killed after each instruction.
+ *
+ * Runs in: test processes.
+ */
+#include "crash/stage.h"
+
+#include <unistd.h>
+
+/* --- put ------------------------------------------------------------------------------------------------- */
+
+SCENE(put_into_an_idle_queue)
+{
+        enum fate fate;
+
+        stage_open(0, 0);
+        fate = step_and_kill(make_victim(do_put_5), steps);
+        expect_messages((uint32_t[]){ 5 }, queued() ? 1 : 0);
+        return fate;
+}
+
+SCENE(put_while_a_consumer_sleeps)
+{
+        enum fate fate;
+
+        stage_open(0, 0);
+        help(0, do_get);
+        fate = step_and_kill(make_victim(do_put_5), steps);
+        (void)usleep(300);
+        if (!board->done[0] && queued() == 0) {
+                (void)usleep(2000); /* a message that is just being taken is not queued either */
+                if (!board->done[0])
+                        CHECK_OK(put_number(6, scaled_ms(SERVED_MS)));
+        }
+        CHECK_MSG(helped(0), "a message is there, and the consumer sleeps");
+        CHECK(board->value[0] == 5 || board->value[0] == 6);
+        if (queued()) { /* it got 5 late, and we put 6 for nothing */
+                CHECK_INT(board->value[0], 5);
+                expect_messages((uint32_t[]){ 6 }, 1);
+        } else {
+                expect_messages(NULL, 0);
+        }
+        return fate;
+}
+
+SCENE(put_while_two_consumers_sleep)
+{
+        enum fate fate;
+
+        stage_open(0, 0);
+        help(0, do_get);
+        help(1, do_get);
+        fate = step_and_kill(make_victim(do_put_5), steps);
+        for (uint32_t i = 6; i < 8 && !(board->done[0] && board->done[1]); i++)
+                CHECK_OK(put_number(i, scaled_ms(SERVED_MS)));
+        CHECK_MSG(helped(0) && helped(1), "two messages and more, and a consumer sleeps");
+        expect_messages((uint32_t[]){ 7 }, queued());
+        return fate;
+}
+
+SCENE(put_into_a_full_queue)
+{
+        enum fate fate;
+        uint32_t number;
+
+        stage_open(2, 0);
+        CHECK_OK(put_number(1, 0));
+        CHECK_OK(put_number(2, 0));
+        fate = step_and_kill(make_victim(do_put_5), steps);
+        help(1, do_put_6);
+        CHECK_OK(get_number(&number, scaled_ms(SERVED_MS)));
+        CHECK_INT(number, 1);
+        CHECK_MSG(helped(1), "there is room, and the producer sleeps");
+        expect_messages((uint32_t[]){ 2, 6 }, 2);
+        return fate;
+}
+
+SCENE(put_that_links_a_ring)
+{
+        uint32_t count = 1023, number; /* one ring's full */
+        enum fate fate;
+        size_t n;
+
+        stage_open(0, 0);
+        for (uint32_t i = 0; i < count; i++)
+                CHECK_OK(put_number(i, 0));
+        fate = step_and_kill(make_victim(do_put_5), steps);
+        n = queued();
+        CHECK(n == count || n == count + 1);
+        CHECK_OK(put_number(6, scaled_ms(SERVED_MS)));
+        for (uint32_t i = 0; i < count; i++) {
+                CHECK_OK(get_number(&number, 0));
+                CHECK_INT(number, i);
+        }
+        expect_messages(n == count ? (uint32_t[]){ 6 } : (uint32_t[]){ 5, 6 }, n - count + 1);
+        return fate;
+}
+
+static uint8_t large[300000];
+
+static void
+do_put_large(void)
+{
+        (void)mproc_queue_put(stage.queue, large, sizeof large, MPROC_FOREVER);
+}
+
+static void
+do_get_large(void)
+{
+        (void)mproc_queue_get(stage.queue, large, sizeof large, NULL, MPROC_FOREVER);
+}
+
+SCENE(put_of_a_large_message)
+{
+        static uint8_t got[sizeof large];
+        enum fate fate;
+        size_t len;
+
+        stage_open(0, 0);
+        memset(large, 42, sizeof large);
+        CHECK_OK(put_number(1, 0));
+        fate = step_and_kill(make_victim(do_put_large), steps);
+        CHECK_OK(put_number(2, scaled_ms(SERVED_MS)));
+        CHECK_OK(get_number(&(uint32_t){ 0 }, 0));
+        if (queued() == 2) {
+                CHECK_OK(mproc_queue_get(stage.queue, got, sizeof got, &len, 0));
+                CHECK_INT(len, sizeof large);
+                CHECK_MEM(got, large, sizeof large);
+        }
+        expect_messages((uint32_t[]){ 2 }, 1);
+        return fate;
+}
+
+/* --- get ------------------------------------------------------------------------------------------------- */
+
+SCENE(get_of_a_large_message)
+{
+        enum fate fate;
+        size_t len;
+
+        stage_open(0, 0);
+        CHECK_OK(mproc_queue_put(stage.queue, large, sizeof large, 0));
+        CHECK_OK(put_number(2, 0));
+        fate = step_and_kill(make_victim(do_get_large), steps);
+        if (queued() == 2) {
+                CHECK_OK(mproc_queue_get(stage.queue, large, sizeof large, &len, scaled_ms(SERVED_MS)));
+                CHECK_INT(len, sizeof large);
+        }
+        expect_messages((uint32_t[]){ 2 }, 1);
+        return fate;
+}
+
+SCENE(get_of_one_of_three)
+{
+        enum fate fate;
+
+        stage_open(0, 0);
+        for (uint32_t i = 1; i <= 3; i++)
+                CHECK_OK(put_number(i, 0));
+        fate = step_and_kill(make_victim(do_get_quietly), steps);
+        CHECK(queued() == 3 || queued() == 2);
+        expect_messages((uint32_t[]){ 1, 2, 3 } + (3 - queued()), queued());
+        return fate;
+}
+
+SCENE(get_that_leaves_a_ring)
+{
+        uint32_t count = 1023;
+        enum fate fate;
+        size_t n;
+
+        stage_open(0, 0);
+        for (uint32_t i = 0; i < count + 2; i++)
+                CHECK_OK(put_number(i, 0));
+        for (uint32_t i = 0; i < count - 1; i++)
+                CHECK_OK(get_number(&(uint32_t){ 0 }, 0));
+        fate = step_and_kill(make_victim(do_get_quietly), steps);
+        n = queued();
+        CHECK(n == 3 || n == 2);
+        expect_messages((uint32_t[]){ count - 1, count, count + 1 } + (3 - n), n);
+        return fate;
+}
+
+SCENE(get_while_a_producer_waits)
+{
+        enum fate fate;
+        uint32_t number;
+
+        stage_open(2, 0);
+        CHECK_OK(put_number(1, 0));
+        CHECK_OK(put_number(2, 0));
+        help(1, do_put_6);
+        fate = step_and_kill(make_victim(do_get_quietly), steps);
+        (void)usleep(300);
+        if (!board->done[1]) {
+                CHECK_OK(get_number(&number, scaled_ms(SERVED_MS)));
+                CHECK_MSG(helped(1), "there is room, and the producer sleeps");
+                if (number == 2) /* 1 had been taken */
+                        expect_messages((uint32_t[]){ 6 }, 1);
+                else
+                        expect_messages((uint32_t[]){ 2, 6 }, 2);
+        } else {
+                expect_messages((uint32_t[]){ 2, 6 }, 2);
+        }
+        return fate;
+}
+
+SCENE(get_from_an_empty_queue)
+{
+        enum fate fate;
+
+        stage_open(0, 0);
+        fate = step_and_kill(make_victim(do_get_quietly), steps);
+        help(0, do_get);
+        CHECK_OK(put_number(4, scaled_ms(SERVED_MS)));
+        CHECK_MSG(helped(0), "the next consumer sleeps beside a message");
+        CHECK_INT(board->value[0], 4);
+        expect_messages(NULL, 0);
+        return fate;
+}
+
+/* The leader has been woken by a message, and dies on its way to it; a follower waits. */
+SCENE(get_just_woken)
+{
+        enum fate fate;
+        pid_t victim;
+
+        stage_open(0, 0);
+        victim = make_victim(do_get_quietly);
+        run_to_sleep(victim);
+        help(0, do_get);
+        CHECK_OK(put_number(7, scaled_ms(SERVED_MS)));
+        await_waking(victim);
+        fate = step_and_kill(victim, steps);
+        (void)usleep(300);
+        if (!board->done[0] && queued() == 0) {
+                (void)usleep(2000);
+                if (!board->done[0])
+                        CHECK_OK(put_number(8, scaled_ms(SERVED_MS)));
+        }
+        CHECK_MSG(helped(0), "a message is there, and the follower sleeps");
+        expect_messages((uint32_t[]){ 8 }, queued());
+        return fate;
+}
+
+/* The leader dies in its sleep, and the follower that takes over dies on its way; another one waits. */
+SCENE(follow_just_woken)
+{
+        enum fate fate;
+        pid_t victim;
+
+        stage_open(0, 0);
+        help(1, do_get);
+        victim = make_victim(do_get_quietly);
+        run_to_sleep(victim);
+        help(0, do_get);
+        kill_helper(1);
+        await_waking(victim);
+        fate = step_and_kill(victim, steps);
+        CHECK_OK(put_number(7, scaled_ms(SERVED_MS)));
+        CHECK_MSG(helped(0), "a message is there, and the follower sleeps");
+        expect_messages(NULL, 0);
+        return fate;
+}
+
+/* --- two victims ------------------------------------------------------------------------------------------ */
+
+/* The producer dies inside put, and the leader whom it may have woken dies, too; a follower waits. */
+PAIR(a_putter_and_the_leader_it_woke)
+{
+        pid_t leader;
+
+        stage_open(0, 0);
+        leader = make_victim(do_get_quietly);
+        run_to_sleep(leader);
+        help(0, do_get);
+        (void)step_and_kill(make_victim(do_put_5), first);
+        for (int i = 0; i < 20 && !has_woken(leader); i++)
+                (void)usleep(20);
+        if (has_woken(leader)) {
+                await_waking(leader);
+                (void)step_and_kill(leader, second);
+        } else {
+                kill_and_reap(leader);
+        }
+        (void)usleep(300);
+        if (!board->done[0] && queued() == 0) {
+                (void)usleep(2000);
+                if (!board->done[0])
+                        CHECK_OK(put_number(6, scaled_ms(SERVED_MS)));
+        }
+        CHECK_MSG(helped(0), "a message is there, and the follower sleeps");
+        expect_messages((uint32_t[]){ 6 }, queued());
+}
