@@ -90,6 +90,26 @@ mproc__queue_ring_bell(struct mproc_queue *queue, uint32_t n)
                 mproc__bell_ring(queue->segment->bell);
 }
 
+/* --- queue_get.c, for those who hold head.lock ------------------------------------------------------------ */
+
+/* Where a message is to go: the caller's buffer, or one that is made when its length is known. */
+struct mproc__sink {
+        void *buffer;
+        size_t capacity;
+        bool allocate;
+        size_t len;
+};
+int mproc__sink_open(struct mproc__sink *sink, size_t len); /* sets sink->len; MPROC_ETOOSMALL, -ENOMEM */
+void mproc__sink_drop(struct mproc__sink *sink);            /* what was opened is not used */
+
+/* The last owner died. */
+void mproc__queue_recover_head(struct mproc_queue *queue);
+
+/* Message n is there: have the window onto its ring; copy it out; count it.  No words. */
+int mproc__queue_settle_head(struct mproc_queue *queue, uint32_t n);
+int mproc__queue_take_out(struct mproc_queue *queue, uint32_t n, struct mproc__sink *sink);
+bool mproc__queue_count_head(struct mproc_queue *queue, uint32_t n); /* true: a sleeping putter was woken */
+
 /* Where message n's bytes begin: where those of the one before end. */
 static inline uint64_t
 mproc__queue_position(const struct mproc__window *w, uint32_t n)

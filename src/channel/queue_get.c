@@ -33,8 +33,8 @@ release_rings(struct mproc_queue *queue)
 }
 
 /* The head's ring for message n: step over rings that are taken to their end. */
-static int
-settle_head(struct mproc_queue *queue, uint32_t n)
+int
+mproc__queue_settle_head(struct mproc_queue *queue, uint32_t n)
 {
         struct mproc__queue_end *head = &queue->shm->head;
         uint64_t next;
@@ -49,23 +49,15 @@ settle_head(struct mproc_queue *queue, uint32_t n)
 }
 
 /* The last owner of head.lock died: after he had counted a message, but before he gave back what it lay in? */
-static void
-recover_head(struct mproc_queue *queue)
+void
+mproc__queue_recover_head(struct mproc_queue *queue)
 {
         uint32_t n = atomic_load_explicit(&queue->shm->head.n, memory_order_relaxed);
 
         mproc__queue_wake_both(queue->shm);
-        if (settle_head(queue, n) == 0 && queue->head.single && n == queue->head.first_n + 1)
+        if (mproc__queue_settle_head(queue, n) == 0 && queue->head.single && n == queue->head.first_n + 1)
                 mproc__window_release_bytes(&queue->head, queue->segment->fd);
 }
-
-/* Where a message is to go: the caller's buffer, or one that is made when its length is known. */
-struct sink {
-        void *buffer;
-        size_t capacity;
-        bool allocate;
-        size_t len;
-};
 
 /* What the slot says, read once, and only what is possible in this ring. */
 static int
@@ -85,32 +77,57 @@ look_at_message(const struct mproc__window *w, uint32_t n, uint64_t *ret_positio
         return 0;
 }
 
-static int
-take_out(struct mproc_queue *queue, uint32_t n, struct sink *sink)
+int
+mproc__sink_open(struct mproc__sink *sink, size_t len)
+{
+        sink->len = len;
+        if (!sink->allocate)
+                return len > sink->capacity ? MPROC_ETOOSMALL : 0;
+        sink->buffer = malloc(len ? len : 1);
+        return sink->buffer ? 0 : -ENOMEM;
+}
+
+void
+mproc__sink_drop(struct mproc__sink *sink)
+{
+        if (!sink->allocate)
+                return;
+        free(sink->buffer);
+        sink->buffer = NULL;
+}
+
+int
+mproc__queue_take_out(struct mproc_queue *queue, uint32_t n, struct mproc__sink *sink)
 {
         const struct mproc__window *w = &queue->head;
         uint64_t position = 0;
-        void *made = NULL;
-        int r = look_at_message(w, n, &position, &sink->len);
+        size_t len = 0;
+        int r = look_at_message(w, n, &position, &len);
 
-        if (r < 0)
+        if (r < 0 || (r = mproc__sink_open(sink, len)) < 0)
                 return r;
-        if (sink->allocate) {
-                if (!(made = malloc(sink->len ? sink->len : 1)))
-                        return -ENOMEM;
-                sink->buffer = made;
-        } else if (sink->len > sink->capacity) {
-                return MPROC_ETOOSMALL;
-        }
-        if ((r = mproc__window_read(w, queue->segment->fd, position, sink->buffer, sink->len)) < 0) {
-                free(made);
+        if ((r = mproc__window_read(w, queue->segment->fd, position, sink->buffer, len)) < 0) {
+                mproc__sink_drop(sink);
                 return r == -ENODATA ? MPROC_ECORRUPT : r;
         }
         return 0;
 }
 
+/* Message n has been copied: count it, and give back what it lay in.  True: a sleeping putter has been woken. */
+bool
+mproc__queue_count_head(struct mproc_queue *queue, uint32_t n)
+{
+        bool woken = mproc__counter_commit(&queue->shm->head.n, &queue->shm->head.armed, n, 1);
+
+        MPROC_POINT("queue.get.committed");
+        if (queue->head.single)
+                mproc__window_release_bytes(&queue->head, queue->segment->fd);
+        (void)mproc__queue_settle_head(queue, n + 1); /* if that fails, the next get tells */
+        return woken;
+}
+
 static int
-get_locked(struct mproc_queue *queue, struct sink *sink, int64_t deadline_ns, bool nowait, uint32_t *ret_n,
+get_locked(struct mproc_queue *queue, struct mproc__sink *sink, int64_t deadline_ns, bool nowait, uint32_t *ret_n,
            bool *ret_woken)
 {
         struct mproc__queue_shm *shm = queue->shm;
@@ -126,19 +143,15 @@ get_locked(struct mproc_queue *queue, struct sink *sink, int64_t deadline_ns, bo
         }
         if (count > MPROC__QUEUE_COUNT_MAX)
                 return MPROC_ECORRUPT;
-        if ((r = settle_head(queue, n)) < 0 || (r = take_out(queue, n, sink)) < 0)
+        if ((r = mproc__queue_settle_head(queue, n)) < 0 || (r = mproc__queue_take_out(queue, n, sink)) < 0)
                 return r;
         MPROC_POINT("queue.get.copied");
-        *ret_woken = mproc__counter_commit(&shm->head.n, &shm->head.armed, n, 1);
-        MPROC_POINT("queue.get.committed");
-        if (queue->head.single)
-                mproc__window_release_bytes(&queue->head, queue->segment->fd);
-        (void)settle_head(queue, n + 1); /* if that fails, the next get tells */
+        *ret_woken = mproc__queue_count_head(queue, n);
         return 0;
 }
 
 static int
-get(struct mproc_queue *queue, struct sink *sink, int64_t timeout_ms)
+get(struct mproc_queue *queue, struct mproc__sink *sink, int64_t timeout_ms)
 {
         bool nowait = timeout_ms == 0, woken = false;
         struct mproc__queue_end *head;
@@ -154,7 +167,7 @@ get(struct mproc_queue *queue, struct sink *sink, int64_t timeout_ms)
                 return mproc__queue_fail_get(queue, r);
         MPROC_POINT("queue.get.entered");
         if (r == MPROC__ROBUST_RECOVERED)
-                recover_head(queue);
+                mproc__queue_recover_head(queue);
         r = get_locked(queue, sink, deadline_ns, nowait, &n, &woken);
         mproc__robust_unlock(&head->lock);
         if (r == MPROC_ETOOSMALL)
@@ -170,7 +183,7 @@ get(struct mproc_queue *queue, struct sink *sink, int64_t timeout_ms)
 int
 mproc_queue_get(mproc_queue *queue, void *buffer, size_t capacity, size_t *ret_len_bytes, int64_t timeout_ms)
 {
-        struct sink sink = { .buffer = buffer, .capacity = capacity };
+        struct mproc__sink sink = { .buffer = buffer, .capacity = capacity };
         int r;
 
         if ((r = mproc__queue_check(queue)) < 0)
@@ -186,7 +199,7 @@ mproc_queue_get(mproc_queue *queue, void *buffer, size_t capacity, size_t *ret_l
 int
 mproc_queue_get_alloc(mproc_queue *queue, void **ret_data, size_t *ret_len_bytes, int64_t timeout_ms)
 {
-        struct sink sink = { .allocate = true };
+        struct mproc__sink sink = { .allocate = true };
         int r;
 
         if ((r = mproc__queue_check(queue)) < 0 || (r = get(queue, &sink, timeout_ms)) < 0)
