@@ -79,7 +79,7 @@ TEST(a_lock_is_taken_and_given_back)
                 CHECK_INT(mproc_lock_locked(lock), 1);
                 CHECK_INT(mproc_lock_owner(lock), getpid());
                 CHECK_CODE(mproc_lock_acquire(lock, MPROC_NOWAIT), MPROC_ETIMEDOUT);
-                CHECK_CONTAINS(mproc_last_error(), "held by process");
+                CHECK_CONTAINS(mproc_last_error(), "held by this thread itself");
                 CHECK_OK(mproc_lock_release(lock));
                 CHECK_CODE(mproc_lock_release(lock), MPROC_ERELEASED);
         }

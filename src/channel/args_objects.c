@@ -7,6 +7,7 @@
 #include "channel/connection.h"
 #include "channel/queue.h"
 #include "sync/lock.h"
+#include "sync/rlock.h"
 #include "sync/semaphore.h"
 #include "wire/args.h"
 
@@ -32,4 +33,10 @@ mproc_semaphore *
 mproc_args_semaphore(mproc_args *args, size_t index)
 {
         return (mproc_semaphore *)mproc__args_object(args, index, &mproc__semaphore_type);
+}
+
+mproc_rlock *
+mproc_args_rlock(mproc_args *args, size_t index)
+{
+        return (mproc_rlock *)mproc__args_object(args, index, &mproc__rlock_type);
 }

@@ -3,8 +3,7 @@
 #ifndef MPROC_SYNC_LOCK_H
 #define MPROC_SYNC_LOCK_H
 
-#include "core/object.h"
-#include "sync/owned.h"
+#include "sync/owned_object.h"
 
 struct mproc_lock;
 

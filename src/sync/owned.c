@@ -5,10 +5,13 @@
  * Runs in: every process that uses one.  Owns: nothing.
  */
 #include "sync/owned.h"
+#include "core/error.h"
 #include "core/point.h"
 #include "platform/platform.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #define MS          INT64_C(1000000)
 #define SLICE_FIRST (10 * MS)
@@ -120,17 +123,52 @@ mproc__owned_release_slow(struct mproc__owned *lock)
         return r;
 }
 
-/* The holder may have changed between the two loads; then his word and the holder do not agree. */
-void
-mproc__owned_look(struct mproc__owned *lock, struct mproc__owner *ret)
+/* The owner may change between the two loads; then word and holder do not agree. */
+int
+mproc__owned_look(struct mproc__owned *lock, mproc_holder *ret)
 {
         uint32_t owner = atomic_load(&lock->word) & MPROC__WORD_OWNER;
         uint64_t holder = atomic_load(&lock->holder);
 
-        *ret = (struct mproc__owner){ .held = owner != 0 };
+        memset(ret, 0, sizeof *ret);
         if (!owner)
-                return;
+                return 0;
         ret->pid = mproc__slot_pid(owner & ~MPROC__OWNED_BIT);
-        if ((uint32_t)(holder >> 32) == owner)
-                ret->tid = (pid_t)(uint32_t)holder;
+        mproc__slot_name(owner & ~MPROC__OWNED_BIT, ret->name);
+        if ((uint32_t)(holder >> 32) == owner) {
+                ret->thread = (pid_t)(uint32_t)holder;
+                ret->depth = atomic_load_explicit(&lock->depth, memory_order_relaxed);
+        }
+        return 1;
+}
+
+void
+mproc__owned_tell(struct mproc__owned *lock, uint32_t me, char ret_text[MPROC__OWNED_TEXT_MAX])
+{
+        char thread[32] = "";
+        mproc_holder holder;
+
+        if (mproc__owned_is_mine(lock, me)) {
+                (void)snprintf(ret_text, MPROC__OWNED_TEXT_MAX, "this thread itself");
+                return;
+        }
+        if (!mproc__owned_look(lock, &holder)) {
+                (void)snprintf(ret_text, MPROC__OWNED_TEXT_MAX, "nobody");
+                return;
+        }
+        if (holder.thread && holder.thread != holder.pid)
+                (void)snprintf(thread, sizeof thread, ", thread %ld", (long)holder.thread);
+        (void)snprintf(ret_text, MPROC__OWNED_TEXT_MAX, "process %s%s(pid %ld%s)", holder.name,
+                       *holder.name ? " " : "", (long)holder.pid, thread);
+}
+
+int
+mproc__owned_fail_held(struct mproc__owned *lock, uint32_t me, const char *what)
+{
+        char text[MPROC__OWNED_TEXT_MAX];
+
+        if (!mproc__owned_is_held(lock))
+                return mproc__fail(MPROC_ETIMEDOUT, "the %s was not released in time", what);
+        mproc__owned_tell(lock, me, text);
+        return mproc__fail(MPROC_ETIMEDOUT, "the %s is held by %s; it was not released in time", what, text);
 }

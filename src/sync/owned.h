@@ -24,9 +24,9 @@
 #include "program/slot.h"
 
 #include <mproc/error.h>
+#include <mproc/sync.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #define MPROC__OWNED_BIT 0x20000000u /* bit 29 */
 
@@ -40,8 +40,8 @@ _Static_assert(MPROC__SLOT_BITS + MPROC__SLOT_GENERATION_BITS == 29, "an owner f
  *   holder    the word's owner << 32 | the id of the thread that acquired it: written by that
  *             thread when it owns the lock, 0 before it gives it up.  In between, or when
  *             the upper half is not the owner of the word: the thread is unknown.
- *   depth     how often the holder has acquired it, less one; changed by the holder alone.  For
- *             recursive locks; after a death it is what the dead left, so who acquires sets it.
+ *   depth     how often the holder has acquired it; changed by the holder alone.  Of recursive
+ *             locks only; after a death it is what the dead left, so who acquires sets it.
  */
 struct mproc__owned {
         mproc__word word;
@@ -122,13 +122,21 @@ mproc__owned_is_mine(struct mproc__owned *lock, uint32_t me)
                        ((uint64_t)me << 32 | mproc__word_thread()->tid);
 }
 
-/* Whose it is at this moment. */
-struct mproc__owner {
-        bool held;
-        pid_t pid; /* 0: not held, or unknown */
-        pid_t tid; /* 0: not held, or unknown */
-};
+/* Is it held at this moment, by anybody alive or dead? */
+static inline bool
+mproc__owned_is_held(struct mproc__owned *lock)
+{
+        return (atomic_load(&lock->word) & MPROC__WORD_OWNER) != 0;
+}
 
-void mproc__owned_look(struct mproc__owned *lock, struct mproc__owner *ret);
+/* Whose it is at this moment: 1 and *ret; 0, and *ret all zeros, if it is free. */
+int mproc__owned_look(struct mproc__owned *lock, mproc_holder *ret);
+
+/* The same in words: "process Worker-3 (pid 12, thread 14)". */
+#define MPROC__OWNED_TEXT_MAX 128
+void mproc__owned_tell(struct mproc__owned *lock, uint32_t me, char ret_text[MPROC__OWNED_TEXT_MAX]);
+
+/* MPROC_ETIMEDOUT, with words that name the owner.  what: "lock". */
+int mproc__owned_fail_held(struct mproc__owned *lock, uint32_t me, const char *what);
 
 #endif

@@ -126,6 +126,12 @@ mproc_arg_semaphore(mproc_semaphore *semaphore)
 }
 
 mproc_arg
+mproc_arg_rlock(mproc_rlock *rlock)
+{
+        return object_arg(MPROC_ARG_RLOCK, rlock);
+}
+
+mproc_arg
 mproc_arg_self(mproc_arg value)
 {
         return value;
@@ -142,7 +148,7 @@ init_args(mproc_args *args, size_t count)
         args->count = count;
         for (size_t i = 0; i < count; i++)
                 args->values[i].fd = -1;
-        (void)pthread_mutex_init(&args->mutex, NULL);
+        args->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
         return 0;
 }
 
@@ -202,6 +208,7 @@ gather_one(const mproc_arg *arg, struct value *v)
         case MPROC_ARG_CONNECTION:
         case MPROC_ARG_LOCK:
         case MPROC_ARG_SEMAPHORE:
+        case MPROC_ARG_RLOCK:
                 if ((r = mproc__object_lookup(arg->value.p, arg->type, &v->object)) < 0)
                         return r;
                 return v->object->type->passable ? v->object->type->passable(v->object) : 0;
@@ -363,7 +370,8 @@ decode_one(struct mproc__decoder *d, struct value *v)
         case MPROC_ARG_QUEUE:
         case MPROC_ARG_CONNECTION:
         case MPROC_ARG_LOCK:
-        case MPROC_ARG_SEMAPHORE: {
+        case MPROC_ARG_SEMAPHORE:
+        case MPROC_ARG_RLOCK: {
                 uint64_t len = mproc__dec_u64(d);
 
                 if (d->error || len > d->len - d->pos)
@@ -417,8 +425,8 @@ mproc__args_decode(struct mproc__block *block, size_t at, int *fds, size_t nfds,
 void
 mproc__args_free(mproc_args *args)
 {
-        if (!args)
-                return;
+        if (!args || (args->received && args->count == 0 && args->nfds == 0 && !args->block.mapped))
+                return; /* what was received lies in static memory: a process with few pages has nothing to do here */
         for (size_t i = 0; i < args->count; i++) {
                 struct value *v = &args->values[i];
 
