@@ -12,7 +12,8 @@
  *     in their stead, keeps MPROC__WORD_WAITERS and wakes one sleeper if that is set;
  *   - if they are 0, wakes one sleeper;
  *   - if they are anything else, does nothing.
- * All locks of mproc rest on these three sentences; docs/locking.md has the argument.
+ * All locks of mproc rest on these three sentences; docs/locking.md has the argument.  Where a
+ * system does not do this (platform/portable/words.c), sleepers look for themselves.
  * libc uses the same place, only inside calls on robust mutexes, and never
  * while we do: our critical sections call nothing of the kind.
  */
@@ -23,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 typedef _Atomic uint32_t mproc__word;
 
@@ -87,8 +89,33 @@ mproc__word_clear_pending(struct mproc__word_thread *self)
         atomic_signal_fence(memory_order_seq_cst);
 }
 
+#define MPROC__WORD_MANY_THREADS 127 /* portable build: the number of a thread that cannot be told from some others */
+
+/* Is it this thread that a word says?  False when in doubt. */
+static inline bool
+mproc__word_is_mine(const struct mproc__word_thread *self, uint32_t word)
+{
+#ifdef MPROC_PORTABLE
+        if (self->tid >> 22 == MPROC__WORD_MANY_THREADS)
+                return false;
+#endif
+        return (word & MPROC__WORD_OWNER) == self->tid;
+}
+
 /* No thread of this id exists, alive or unreaped.  False when in doubt. */
 bool mproc__word_owner_is_gone(uint32_t tid);
+
+/*
+ * In the portable build the owner in a word is a process, and the system does not tell which have
+ * died and are not reaped.  Who can tell says so here, before main().
+ */
+#ifdef MPROC_PORTABLE
+struct mproc__word_oracle {
+        void (*enrol)(void);               /* this process, before it owns anything; again in a forked child */
+        bool (*process_is_dead)(pid_t pid); /* false when in doubt */
+};
+void mproc__word_set_oracle(const struct mproc__word_oracle *oracle);
+#endif
 
 /* In a child after fork(): its only thread has another id and another list. */
 void mproc__word_forked(void);

@@ -2,8 +2,8 @@
 /*
  * platform/platform.h - all that mproc asks of a system.
  *
- * posix/ answers what POSIX can, linux/ the rest.  No other folder has an #ifdef
- * of a system.  Functions return 0 or a negated errno and set no words, unless
+ * posix/ answers what POSIX can, linux/ the rest; portable/ stands in for linux/ where there is none of
+ * that, or none is wanted (docs/portability.md).  No other folder has an #ifdef of a system.  Functions return 0 or a negated errno and set no words, unless
  * told otherwise.  Every descriptor is close-on-exec from birth.
  */
 #ifndef MPROC_PLATFORM_H
@@ -106,6 +106,10 @@ enum mproc__wait_result mproc__plat_wait(pid_t pid, int pidfd, struct mproc__exi
 /* Sleep until a child has ended, without reaping it; returns early if it is not ours to wait for. */
 void mproc__plat_wait_end(pid_t pid, int pidfd);
 
+/* Has a process ended, reaped or not?  Some systems tell that to its parent alone. */
+enum mproc__process_life { MPROC__PROCESS_RUNS, MPROC__PROCESS_ENDED, MPROC__PROCESS_UNKNOWN };
+enum mproc__process_life mproc__plat_process_life(pid_t pid);
+
 /* The status of a process that is gone, from its pidfd alone: true if the system still knows. */
 bool mproc__plat_pidfd_exit(int pidfd, struct mproc__exit *ret_exit);
 
@@ -114,6 +118,12 @@ int mproc__plat_die_with_peer(int socket);
 
 /* Signals as a new child should have them: caught ones default, mask empty.  Async-signal-safe. */
 void mproc__plat_reset_signals(void);
+
+/* What the fork server's child does first, with few pages touched: see linux/newborn.c. */
+pid_t mproc__plat_newborn_pid(void);
+void mproc__plat_newborn_move(int from, int to);           /* dup3, close-on-exec, and close */
+void mproc__plat_newborn_mask(uint64_t mask);              /* signal n is bit n - 1 */
+bool mproc__plat_newborn_stands_in(const char *directory); /* is it the working directory, by name? */
 
 /* Names this process for ps and debuggers. */
 void mproc__plat_set_process_name(const char *name);

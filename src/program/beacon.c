@@ -8,6 +8,7 @@
 #include "program/beacon.h"
 #include "platform/memory.h"
 #include "platform/platform.h"
+#include "platform/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,15 +27,6 @@ lock_byte(int fd, int command, short type, off_t byte)
                 if (errno != EINTR)
                         return errno == EACCES ? -EAGAIN : -errno;
         return 0;
-}
-
-/* The lock that keeps this descriptor's description from writing that byte: F_UNLCK if none. */
-static short
-foreign_lock(int fd, off_t byte)
-{
-        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
-
-        return fcntl(fd, F_OFD_GETLK, &lock) == 0 ? lock.l_type : F_RDLCK; /* in doubt it lives */
 }
 
 void
@@ -62,14 +54,20 @@ mproc__beacon_path(uid_t owner, const struct mproc__program_id *id, char ret_pat
 int
 mproc__shm_unnamed(void)
 {
-        int fd = open(MPROC__SHM_DIR, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        return mproc__store_unnamed(MPROC__SHM_DIR);
+}
 
-        if (fd < 0)
-                return -errno;
-        if ((fd = mproc__plat_off_streams(fd)) < 0)
-                return fd;
-        (void)fchmod(fd, 0600); /* the umask may have taken away more than it should */
-        return fd;
+/* Whether it is our file that has the name is settled: nobody else knows the identity. */
+static int
+name_at_birth(int fd, const struct mproc__program_id *id)
+{
+        char path[MPROC__BEACON_PATH_MAX];
+        int r;
+
+        mproc__beacon_path(geteuid(), id, path);
+        if ((r = mproc__store_name(fd, path)) == 0)
+                mproc__store_forget_at_exit(fd, path, MPROC__BEACON_TRACKER_BYTE);
+        return r;
 }
 
 int
@@ -88,7 +86,9 @@ mproc__beacon_init(int fd, struct mproc__program_id *ret_id)
         n = pwrite(fd, &header, sizeof header, 0);
         if (n != (ssize_t)sizeof header)
                 return n < 0 ? -errno : -ENOSPC;
-        if ((r = lock_byte(fd, F_OFD_SETLK, F_RDLCK, MPROC__BEACON_LIFE_BYTE)) < 0)
+        if ((r = mproc__life_hold(fd, MPROC__BEACON_LIFE_BYTE)) < 0)
+                return r;
+        if (!mproc__store_names_later() && (r = name_at_birth(fd, &header.id)) < 0)
                 return r;
         *ret_id = header.id;
         return 0;
@@ -112,17 +112,15 @@ mproc__beacon_check(int fd, struct mproc__program_id *ret_id, struct stat *ret_s
 int
 mproc__beacon_reopen(int fd, int *ret_fd)
 {
-        char path[40];
-        int copy;
+        char path[MPROC__BEACON_PATH_MAX];
+        struct mproc__program_id id;
+        struct stat st;
+        int r;
 
-        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        copy = open(path, O_RDWR | O_CLOEXEC);
-        if (copy < 0)
-                return -errno;
-        if ((copy = mproc__plat_off_streams(copy)) < 0)
-                return copy;
-        *ret_fd = copy;
-        return 0;
+        if ((r = mproc__beacon_check(fd, &id, &st)) < 0)
+                return r;
+        mproc__beacon_path(st.st_uid, &id, path);
+        return mproc__store_reopen(fd, path, ret_fd);
 }
 
 int
@@ -158,10 +156,10 @@ mproc__beacon_open(const struct mproc__program_id *id, int *ret_fd)
 enum mproc__program_state
 mproc__beacon_state(int fd)
 {
-        switch (foreign_lock(fd, MPROC__BEACON_LIFE_BYTE)) {
-        case F_UNLCK:
+        switch (mproc__life_look(fd, MPROC__BEACON_LIFE_BYTE)) {
+        case MPROC__LIFE_OVER:
                 return mproc__beacon_tracked(fd) ? MPROC__PROGRAM_ENDING : MPROC__PROGRAM_DEAD;
-        case F_WRLCK:
+        case MPROC__LIFE_CLAIMED:
                 return MPROC__PROGRAM_ENDING;
         default:
                 return MPROC__PROGRAM_ALIVE;
@@ -171,19 +169,19 @@ mproc__beacon_state(int fd)
 bool
 mproc__beacon_tracked(int fd)
 {
-        return foreign_lock(fd, MPROC__BEACON_TRACKER_BYTE) != F_UNLCK;
+        return mproc__mark_taken(fd, MPROC__BEACON_TRACKER_BYTE);
 }
 
 int
 mproc__beacon_claim_tracker(int fd)
 {
-        return lock_byte(fd, F_OFD_SETLK, F_WRLCK, MPROC__BEACON_TRACKER_BYTE);
+        return mproc__mark_take(fd, MPROC__BEACON_TRACKER_BYTE);
 }
 
 int
 mproc__beacon_claim_end(int fd, bool wait)
 {
-        return lock_byte(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, F_WRLCK, MPROC__BEACON_LIFE_BYTE);
+        return mproc__life_claim(fd, MPROC__BEACON_LIFE_BYTE, wait);
 }
 
 void
@@ -192,7 +190,7 @@ mproc__beacon_release(int *fd)
         int saved = errno;
 
         if (*fd >= 0)
-                (void)lock_byte(*fd, F_OFD_SETLK, F_UNLCK, MPROC__BEACON_LIFE_BYTE);
+                mproc__life_release(*fd, MPROC__BEACON_LIFE_BYTE);
         errno = saved;
         mproc__plat_close(fd);
 }

@@ -6,17 +6,16 @@
  * dead programs meet other programs' through the functions here.  Four bytes far
  * behind the content are never written, only locked:
  *
- *   life     Read lock of the program's open file description (F_OFD_SETLK), taken when
- *            the beacon is made.  All processes of the program share that description, so
- *            the lock ends with the last of them.  A write lock here means: the program is
- *            over, and the holder, through a description of his own, removes what it left.
- *   tracker  Write lock of the tracker's own description, as long as it lives.
+ *   life     Held by the program's open file description (mproc__life_hold), since the
+ *            beacon was made.  All processes of the program share that description, so
+ *            it is over with the last of them.  Claimed: the program is over, and the
+ *            claimer, through a description of his own, removes what it left.
+ *   tracker  The tracker's mark, as long as it lives.
  *   names    Write lock of the process (F_SETLKW) that changes the table of names; within a
  *            process MPROC__LOCK_PROGRAM is held, for such a lock does not tell threads apart.
  *   start    The same, of the process that starts a tracker.
  *
- * A lock is asked about with F_OFD_GETLK, which touches nothing: so any number of
- * strangers may look at a program, and none of them can be mistaken for it.
+ * Any number of strangers may look at a program, and none of them can be mistaken for it.
  *
  * A process must never close a second descriptor of its own beacon: closing any
  * descriptor of a file drops all locks that the process (not a description) holds on it.
@@ -67,7 +66,7 @@ void mproc__beacon_path(uid_t owner, const struct mproc__program_id *id, char re
 
 /*
  * A file for named things without a name, 0600 whatever the umask, for reading
- * and writing.  Returns its descriptor or -errno.
+ * and writing.  Returns its descriptor or -errno.  It is named, or discarded: see platform/store.h.
  */
 int mproc__shm_unnamed(void);
 
@@ -85,7 +84,7 @@ int mproc__beacon_check(int fd, struct mproc__program_id *ret_id, struct stat *r
 int mproc__beacon_reopen(int fd, int *ret_fd);
 int mproc__beacon_open(const struct mproc__program_id *id, int *ret_fd);
 
-/* By F_OFD_GETLK, through any descriptor that is not the program's own. */
+/* Through any descriptor that is not the program's own. */
 enum mproc__program_state mproc__beacon_state(int fd);
 
 /* Does the program have a tracker?  Through any descriptor but the tracker's own. */

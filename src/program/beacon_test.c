@@ -42,7 +42,7 @@ TEST(locks_of_the_process_survive_all_that_names_do)
         close(fd);
         CHECK_OK(mproc__named_unlink(SEM, name("a")));
         CHECK_OK(publish(name("a")));
-        (void)mproc__names_sweep_dead_programs(); /* passes by our own beacon, which has a name now */
+        (void)mproc__names_sweep_dead_programs(NULL); /* passes by our own beacon, which has a name now */
         CHECK_INT(mproc__names_sweep(beacon(), removed, sizeof removed), 1);
         CHECK_INT(lock_seen_by_another_process(MPROC__BEACON_SLOTS_AT), F_WRLCK);
         CHECK_INT(lock_seen_by_another_process(MPROC__BEACON_NAMES_BYTE), F_UNLCK);
@@ -182,7 +182,7 @@ TEST(a_dead_program_without_tracker_is_cleared)
         char path[MPROC__BEACON_PATH_MAX];
 
         (void)make_dead_program(name("dead"), path);
-        (void)mproc__names_sweep_dead_programs(); /* or somebody else's sweep, meanwhile */
+        (void)mproc__names_sweep_dead_programs(NULL); /* or somebody else's sweep, meanwhile */
         WAIT_UNTIL(!exists(name("dead")) && access(path, F_OK) != 0, 10000);
 }
 
@@ -220,7 +220,7 @@ TEST(things_that_only_look_like_beacons_are_left_alone)
         write_file(path[0], "no beacon");
         CHECK(mkfifo(path[1], 0600) == 0);
         CHECK(symlink("/etc/passwd", path[2]) == 0);
-        (void)mproc__names_sweep_dead_programs();
+        (void)mproc__names_sweep_dead_programs(NULL);
         for (int i = 0; i < 3; i++)
                 CHECK(unlink(path[i]) == 0);
 }

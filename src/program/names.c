@@ -14,6 +14,7 @@
 #include "core/point.h"
 #include "platform/memory.h"
 #include "platform/platform.h"
+#include "platform/store.h"
 #include "program/table.h"
 
 #include <errno.h>
@@ -116,6 +117,7 @@ mproc__named_prepare(enum mproc__name_kind kind, size_t len, int *ret_fd)
         if ((fd = mproc__shm_unnamed()) < 0)
                 return mproc__fail_errno(-fd, "cannot make a file in " MPROC__SHM_DIR ", where named objects live");
         if ((r = reserve(fd, len)) < 0 || (r = write_header(fd, kind, len, &program)) < 0) {
+                mproc__store_discard(fd);
                 mproc__plat_close(&fd);
                 return mproc__fail_errno(-r, "no room for %zu bytes of a named %s in " MPROC__SHM_DIR, len,
                                          kinds[kind].text);

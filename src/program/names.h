@@ -48,7 +48,10 @@ int mproc__named_unlink(enum mproc__name_kind kind, const char *name);
  */
 int mproc__names_sweep(int beacon_fd, char *ret_names, size_t size);
 
-/* Look for beacons of dead programs of this user, sweep and remove them.  Returns the number of names removed. */
-int mproc__names_sweep_dead_programs(void);
+/*
+ * Look for beacons of dead programs of this user, sweep and remove them.  Returns the number of names
+ * removed.  except: the tracker's own program, whose beacon it must not open once more; may be NULL.
+ */
+int mproc__names_sweep_dead_programs(const struct mproc__program_id *except);
 
 #endif

@@ -10,12 +10,12 @@
 #include "core/locks.h"
 #include "core/log.h"
 #include "platform/platform.h"
+#include "platform/store.h"
 #include "program/beacon.h"
+#include "program/names.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,12 +59,14 @@ make_beacon(int *ret_fd, struct mproc__program_id *ret_id)
                 return mproc__fail_errno(-fd, "cannot make the file that holds this program together");
         r = mproc__beacon_init(fd, ret_id);
         if (r == -ENOSPC) { /* /dev/shm is full; memory is not */
+                mproc__store_discard(fd);
                 mproc__plat_close(&fd);
                 r = mproc__plat_memfd("mproc-beacon", &fd);
                 if (r == 0)
                         r = mproc__beacon_init(fd, ret_id);
         }
         if (r < 0) {
+                mproc__store_discard(fd);
                 mproc__plat_close(&fd);
                 return mproc__fail_errno(-r, "cannot prepare the file that holds this program together%s",
                                          r == -EINVAL ? " (it needs open file description locks, Linux 3.15)" : "");
@@ -121,14 +123,19 @@ join_program_locked(void)
 static int
 join_program(void)
 {
+        bool begun = false;
         int r = 0;
 
         if (atomic_load_explicit(&self.ready, memory_order_acquire))
                 return 0;
         mproc__lock(MPROC__LOCK_PROGRAM);
-        if (!atomic_load_explicit(&self.ready, memory_order_relaxed))
+        if (!atomic_load_explicit(&self.ready, memory_order_relaxed)) {
                 r = join_program_locked();
+                begun = r == 0 && !self.take;
+        }
         mproc__unlock(MPROC__LOCK_PROGRAM);
+        if (begun && !mproc__store_names_later()) /* files are left there that need no name elsewhere */
+                (void)mproc__names_sweep_dead_programs(NULL);
         return r;
 }
 
@@ -181,7 +188,7 @@ mproc__program_owns_file(dev_t dev, ino_t ino)
 }
 
 /*
- * linkat(2) decides between siblings that do this at the same moment.  -ENOENT
+ * The system decides between siblings that do this at the same moment.  -ENOENT
  * means that the name was there and somebody has removed it: a file can be given
  * its first name, but not a new one.  The tracker works without; what is lost is
  * the repair after the tracker dies together with everybody else.
@@ -189,7 +196,7 @@ mproc__program_owns_file(dev_t dev, ino_t ino)
 int
 mproc__program_name_beacon(void)
 {
-        char link[40], path[MPROC__BEACON_PATH_MAX];
+        char path[MPROC__BEACON_PATH_MAX];
         int fd, r;
 
         if ((r = mproc__program_beacon(&fd)) < 0)
@@ -197,14 +204,17 @@ mproc__program_name_beacon(void)
         if (atomic_load_explicit(&self.named, memory_order_relaxed))
                 return 0;
         mproc__beacon_path(self.owner, &self.id, path);
-        (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-        if (linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) != 0 && errno != EEXIST) {
-                if (errno == EXDEV || errno == EROFS)
+        if (mproc__store_names_later())
+                r = mproc__store_name(fd, path);
+        else /* it had its name before anybody had it */
+                r = access(path, F_OK) == 0 ? 0 : -errno;
+        if (r < 0 && r != -EEXIST) {
+                if (r == -EXDEV || r == -EROFS)
                         return mproc__fail(MPROC_EPROGRAM, "named objects need " MPROC__SHM_DIR ", and it could not "
                                                            "be used, or was another one, when this program began");
-                if (errno != ENOENT)
-                        return mproc__fail_errno(
-                                errno, "cannot make %s, which every program with named objects needs", path);
+                if (r != -ENOENT)
+                        return mproc__fail_errno(-r, "cannot make %s, which every program with named objects needs",
+                                                 path);
                 mproc__log(MPROC_LOG_WARNING,
                            "%s was removed by somebody; if this program and its tracker are killed together, its "
                            "named objects will stay",

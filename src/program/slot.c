@@ -25,15 +25,14 @@
 #include "program/slot.h"
 #include "core/error.h"
 #include "core/locks.h"
+#include "platform/futex.h"
 #include "platform/memory.h"
 #include "platform/platform.h"
 #include "program/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -171,33 +170,7 @@ mproc__slot_self(mproc__slot_id *ret_id)
         return 0;
 }
 
-/*
- * What /proc tells of a process whose main thread has ended: it is dead if no other
- * thread is left.  False when in doubt.
- */
-static bool
-is_zombie(pid_t pid)
-{
-        char path[40], text[512], state = 0, *p;
-        long threads = 0;
-        int fd;
-        ssize_t n;
-
-        (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-        if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-                return false;
-        n = read(fd, text, sizeof text - 1);
-        mproc__plat_close(&fd);
-        if (n <= 0)
-                return false;
-        text[n] = 0;
-        if (!(p = strrchr(text, ')')) ||
-            sscanf(p + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld", &state,
-                   &threads) != 2)
-                return false;
-        return (state == 'Z' || state == 'X') && threads <= 1;
-}
-
+/* Where the system tells nobody of the unreaped, the byte alone counts. */
 static bool
 process_is_gone(const struct record *record)
 {
@@ -206,12 +179,10 @@ process_is_gone(const struct record *record)
 
         if (pid <= 0)
                 return false;
-        if (kill(pid, 0) != 0 && errno == ESRCH)
+        if (mproc__plat_process_life(pid) != MPROC__PROCESS_RUNS)
                 return true;
         start = mproc__plat_process_start_time(pid);
-        if (start != 0 && record->start != 0 && start != record->start)
-                return true;
-        return is_zombie(pid);
+        return start != 0 && record->start != 0 && start != record->start;
 }
 
 bool
@@ -271,6 +242,53 @@ mproc__slot_call_self(const char *name)
 {
         own_name = name;
 }
+
+#ifdef MPROC_PORTABLE
+/*
+ * Words in shared memory hold pids in this build.  A process looks for a free slot from its
+ * pid's place on, so all records with a pid stand between there and the first that was never used.
+ */
+static bool
+pid_is_dead(pid_t pid)
+{
+        bool found = false;
+        int fd;
+
+        if (mproc__program_beacon(&fd) < 0)
+                return false;
+        for (unsigned i = 0; i < MPROC__SLOT_COUNT; i++) {
+                unsigned slot = ((unsigned)pid + i) & SLOT_MASK;
+                struct record record;
+                struct flock lock;
+
+                if (!read_record(fd, slot, &record) || record.generation == 0)
+                        break;
+                if (record.pid != (uint32_t)pid)
+                        continue;
+                found = true;
+                if (lock_byte(fd, F_GETLK, slot, &lock) < 0 || lock.l_type != F_UNLCK)
+                        return false;
+        }
+        return found;
+}
+
+/* If it cannot, this process is recognised as dead when its parent has waited for it. */
+static void
+enrol(void)
+{
+        mproc__slot_id id;
+
+        (void)mproc__slot_self(&id);
+}
+
+__attribute__((constructor)) static void
+offer_oracle(void)
+{
+        static const struct mproc__word_oracle oracle = { .enrol = enrol, .process_is_dead = pid_is_dead };
+
+        mproc__word_set_oracle(&oracle);
+}
+#endif
 
 /* The child has none of its parent's record locks; it takes a slot of its own when it needs one. */
 void

@@ -13,6 +13,7 @@
 #include "core/locks.h"
 #include "core/point.h"
 #include "platform/platform.h"
+#include "platform/store.h"
 #include "program/table.h"
 
 #include <dirent.h>
@@ -113,7 +114,7 @@ parse_id(const char *text, struct mproc__program_id *ret_id)
 }
 
 static int
-sweep_dead_programs_locked(DIR *directory)
+sweep_dead_programs_locked(DIR *directory, const struct mproc__program_id *except)
 {
         struct mproc__program_id id;
         struct dirent *entry;
@@ -123,23 +124,25 @@ sweep_dead_programs_locked(DIR *directory)
         (void)snprintf(prefix, sizeof prefix, "mproc-%lu.", (unsigned long)geteuid());
         while ((entry = readdir(directory)))
                 if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
-                    parse_id(entry->d_name + strlen(prefix), &id))
+                    parse_id(entry->d_name + strlen(prefix), &id) &&
+                    !(except && mproc__program_id_equal(&id, except)))
                         removed += sweep_program_locked(&id);
         return removed;
 }
 
 /* With the lock: no child is forked that would inherit a stranger's beacon, or the directory. */
 int
-mproc__names_sweep_dead_programs(void)
+mproc__names_sweep_dead_programs(const struct mproc__program_id *except)
 {
         int removed = 0;
         DIR *directory;
 
         mproc__lock(MPROC__LOCK_PROGRAM);
         if ((directory = opendir(MPROC__SHM_DIR))) {
-                removed = sweep_dead_programs_locked(directory);
+                removed = sweep_dead_programs_locked(directory, except);
                 (void)closedir(directory);
         }
+        mproc__store_sweep(MPROC__SHM_DIR);
         mproc__unlock(MPROC__LOCK_PROGRAM);
         return removed;
 }

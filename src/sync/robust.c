@@ -68,7 +68,7 @@ mproc__robust_lock_slow(struct mproc__robust *lock, struct mproc__word_thread *s
                         MPROC__TSAN_ACQUIRE(&lock->word);
                         return (v & MPROC__WORD_OWNER_DIED) ? MPROC__ROBUST_RECOVERED : 0;
                 }
-                if ((v & MPROC__WORD_OWNER) == self->tid)
+                if (mproc__word_is_mine(self, v))
                         return give_up(self, MPROC_EDEADLK);
                 if (stop && atomic_load(stop))
                         return give_up(self, MPROC_ECLOSED);

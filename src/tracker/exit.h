@@ -13,7 +13,8 @@ enum mproc__tracker_exit {
         MPROC__TRACKER_NO_BEACON = 101,
         MPROC__TRACKER_NO_REOPEN = 102,
         MPROC__TRACKER_NO_LOCK = 103,
-        MPROC__TRACKER_NO_FORK = 104
+        MPROC__TRACKER_NO_FORK = 104,
+        MPROC__TRACKER_NOT_NEEDED = 105 /* the program has one already: no failure, and not told */
 };
 
 /* "it failed to ..."; NULL: the process was something else than a tracker. */
@@ -24,7 +25,7 @@ mproc__tracker_exit_text(int code)
         case MPROC__TRACKER_NO_BEACON:
                 return "find the program's file at descriptor 3";
         case MPROC__TRACKER_NO_REOPEN:
-                return "open the program's file through /proc (is /proc mounted, and is the user still the one "
+                return "open the program's file anew (is /proc mounted, and is the user still the one "
                        "who began the program?)";
         case MPROC__TRACKER_NO_LOCK:
                 return "lock the program's file";

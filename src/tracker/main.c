@@ -51,47 +51,74 @@ ignore_signals(void)
 }
 
 /*
- * Descriptor 3 is the program's own description, which keeps the program alive;
- * it is replaced by one of ours, and closed by that.  The order matters: the
- * tracker byte is ours before the program's description goes, so at no moment do
- * strangers see a program that is over and untracked.
+ * Descriptor 3 is the program's own description; it is replaced by one of ours, and
+ * closed by that.  The starter and this process's parent have it yet: so at no moment do
+ * strangers see a program that is over and untracked.  The mark comes last, for closing
+ * any descriptor of the file may cost it.  Returns the exit code for the parent.
  */
-static void
-take_beacon(void)
+static int
+take_beacon(struct mproc__program_id *ret_id)
 {
-        struct mproc__program_id id;
         struct stat st;
         int fd, r;
 
-        if (mproc__beacon_check(BEACON_FD, &id, &st) < 0)
-                _exit(MPROC__TRACKER_NO_BEACON);
+        if (mproc__beacon_check(BEACON_FD, ret_id, &st) < 0)
+                return MPROC__TRACKER_NO_BEACON;
         if (mproc__beacon_reopen(BEACON_FD, &fd) < 0)
-                _exit(MPROC__TRACKER_NO_REOPEN);
-        if ((r = mproc__beacon_claim_tracker(fd)) < 0)
-                _exit(r == -EAGAIN ? 0 : MPROC__TRACKER_NO_LOCK); /* the program has one already */
-        if (dup3(fd, BEACON_FD, O_CLOEXEC) < 0)
-                _exit(MPROC__TRACKER_NO_LOCK);
-        (void)close(fd); /* the lock is the description's, which lives on at 3 */
+                return MPROC__TRACKER_NO_REOPEN;
+        r = dup3(fd, BEACON_FD, O_CLOEXEC);
+        (void)close(fd);
+        if (r < 0 || ((r = mproc__beacon_claim_tracker(BEACON_FD)) < 0 && r != -EAGAIN))
+                return MPROC__TRACKER_NO_LOCK;
+        return r == -EAGAIN ? MPROC__TRACKER_NOT_NEEDED : 0;
 }
 
 /*
  * The starter reaps the process it made, and that is this one; the tracker is its
  * child, so the host program never has a child that it did not ask for: neither its
- * wait() nor its count of children sees it.  The tracker's lock is the description's, which
- * both have, so when this process ends the tracker is there.  The session comes
+ * wait() nor its count of children sees it.  This process ends when the child has said over
+ * the pipe what has become of it, so when it ends the tracker is there.  The session comes
  * first: from the moment that the starter goes on, no signal of a terminal or to the
  * program's group reaches the tracker, SIGKILL and SIGSTOP included.
  * Returns in the child alone.
  */
-static void
+static int
 leave_starter(void)
 {
+        char code;
+        int said[2];
+        ssize_t n;
         pid_t pid;
 
         (void)setsid();
+        if (pipe2(said, O_CLOEXEC) != 0)
+                _exit(MPROC__TRACKER_NO_FORK);
         pid = fork();
-        if (pid != 0)
-                _exit(pid > 0 ? 0 : MPROC__TRACKER_NO_FORK);
+        if (pid == 0) {
+                (void)close(said[0]);
+                return said[1];
+        }
+        (void)close(said[1]);
+        if (pid < 0)
+                _exit(MPROC__TRACKER_NO_FORK);
+        while ((n = read(said[0], &code, 1)) < 0 && errno == EINTR)
+                ;
+        if (n == 0) /* it was killed, and so shall this one have been: the starter knows what to do then */
+                (void)kill(getpid(), SIGKILL);
+        _exit(code);
+}
+
+/* Tell the parent what the starter shall hear; the tracker goes on. */
+static void
+say(int pipe, int code)
+{
+        char byte = (char)(code == MPROC__TRACKER_NOT_NEEDED ? 0 : code);
+
+        while (write(pipe, &byte, 1) < 0 && errno == EINTR)
+                ;
+        (void)close(pipe);
+        if (code != 0)
+                _exit(0);
 }
 
 /* The spawning has closed what the program had open; this is what the executable has opened since, before its main().
@@ -161,12 +188,15 @@ clear_up(void)
 void
 mproc__tracker_main(void)
 {
+        struct mproc__program_id id;
+        int pipe;
+
         ignore_signals();
-        take_beacon();
-        leave_starter();
+        pipe = leave_starter();
+        say(pipe, take_beacon(&id));
         let_go_of_everything();
         mproc__plat_set_process_name("mproc-tracker");
-        (void)mproc__names_sweep_dead_programs();
+        (void)mproc__names_sweep_dead_programs(&id);
         if (mproc__beacon_claim_end(BEACON_FD, true) == 0)
                 clear_up();
         _exit(0);

@@ -12,14 +12,12 @@
 #include "core/log.h"
 #include "core/point.h"
 #include "platform/platform.h"
+#include "platform/store.h"
 #include "program/table.h"
 #include "tracker/tracker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <unistd.h>
 
 /* How long a name may take to become free whose program is dead and whose tracker is at work. */
 #define ENDING_MS 5000
@@ -33,15 +31,6 @@ tell_removed(int removed)
         if (removed > 0)
                 mproc__log(MPROC_LOG_INFO, "removed %d name%s that a dead program of this user had left", removed,
                            removed == 1 ? "" : "s");
-}
-
-static int
-link_file(int fd, const char *path)
-{
-        char link[40];
-
-        (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-        return linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
 }
 
 /*
@@ -63,7 +52,7 @@ record_and_link(int beacon, enum mproc__name_kind kind, const char *name, const 
         if ((r = mproc__beacon_lock(beacon, MPROC__BEACON_NAMES_BYTE)) == 0) {
                 if ((r = mproc__table_add(beacon, kind, name, object, &at)) == 0) {
                         MPROC_POINT("names.publish.recorded");
-                        if ((r = link_file(fd, path)) < 0)
+                        if ((r = mproc__store_name(fd, path)) < 0)
                                 mproc__table_erase(beacon, at);
                         MPROC_POINT("names.publish.linked");
                 }
@@ -135,8 +124,8 @@ publish(int beacon, enum mproc__name_kind kind, const char *name, int fd)
         return 0;
 }
 
-int
-mproc__named_publish(enum mproc__name_kind kind, const char *name, int fd)
+static int
+track_and_publish(enum mproc__name_kind kind, const char *name, int fd)
 {
         int beacon, r;
 
@@ -149,6 +138,16 @@ mproc__named_publish(enum mproc__name_kind kind, const char *name, int fd)
         if ((r = mproc__program_name_beacon()) < 0)
                 return r;
         if (!atomic_exchange_explicit(&swept, true, memory_order_relaxed))
-                tell_removed(mproc__names_sweep_dead_programs());
+                tell_removed(mproc__names_sweep_dead_programs(NULL));
         return publish(beacon, kind, name, fd);
+}
+
+int
+mproc__named_publish(enum mproc__name_kind kind, const char *name, int fd)
+{
+        int r = track_and_publish(kind, name, fd);
+
+        if (r < 0)
+                mproc__store_discard(fd);
+        return r;
 }

@@ -238,16 +238,3 @@ mproc__word_namespace(void)
         errno = saved;
         return id;
 }
-
-unsigned
-mproc__word_spin_limit(void)
-{
-        static _Atomic unsigned limit; /* plus one; 0: unknown */
-        unsigned v = atomic_load_explicit(&limit, memory_order_relaxed);
-
-        if (v == 0) {
-                v = mproc__plat_cpu_count() > 1 ? 201 : 1;
-                atomic_store_explicit(&limit, v, memory_order_relaxed);
-        }
-        return v - 1;
-}

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -143,6 +144,41 @@ mproc__plat_wait(pid_t pid, int pidfd, struct mproc__exit *ret)
         ret->has_usage = true;
         ret->usage = usage;
         return MPROC__WAIT_ENDED;
+}
+
+/*
+ * What /proc tells of a process whose main thread has ended: it is dead if no other
+ * thread is left.  False when in doubt.
+ */
+static bool
+is_zombie(pid_t pid)
+{
+        char path[40], text[512], state = 0, *p;
+        long threads = 0;
+        int fd;
+        ssize_t n;
+
+        (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+        if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+                return false;
+        n = read(fd, text, sizeof text - 1);
+        mproc__plat_close(&fd);
+        if (n <= 0)
+                return false;
+        text[n] = 0;
+        if (!(p = strrchr(text, ')')) ||
+            sscanf(p + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld", &state,
+                   &threads) != 2)
+                return false;
+        return (state == 'Z' || state == 'X') && threads <= 1;
+}
+
+enum mproc__process_life
+mproc__plat_process_life(pid_t pid)
+{
+        if (kill(pid, 0) != 0 && errno == ESRCH)
+                return MPROC__PROCESS_ENDED;
+        return is_zombie(pid) ? MPROC__PROCESS_ENDED : MPROC__PROCESS_RUNS;
 }
 
 /*
