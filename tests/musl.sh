@@ -7,7 +7,7 @@ command -v musl-gcc >/dev/null || { echo "no musl-gcc"; exit 77; }
 dir=$BUILD/musl
 mkdir -p "$dir"
 cat >"$dir/Makefile.$$" <<'END'
-SOURCES := $(shell find $(SOURCE)/src -name '*.c' ! -name '*_test.c' ! -path '*/darwin/*')
+SOURCES := $(shell find $(SOURCE)/src -name '*.c' ! -name '*_test.c' ! -path '*/darwin/*' ! -path '*/portable/*')
 OBJECTS := $(patsubst $(SOURCE)/src/%.c,objects/%.o,$(SOURCES))
 smoke: $(OBJECTS)
 	@musl-gcc -static -std=gnu11 -g -I$(SOURCE)/include $(SOURCE)/tests/consumer/smoke.c $^ -o $@

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * platform/portable/system.c - random bytes, and what a system does not tell.
+ *
+ * Runs in: every process.  Owns: nothing.
+ */
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define ENTROPY_MAX 256 /* what getentropy() gives at once */
+
+int
+mproc__plat_random(void *buffer, size_t len)
+{
+        char *p = buffer;
+
+        while (len > 0) {
+                size_t n = len < ENTROPY_MAX ? len : ENTROPY_MAX;
+
+                if (getentropy(p, n) != 0)
+                        return -errno;
+                p += n;
+                len -= n;
+        }
+        return 0;
+}
+
+bool
+mproc__plat_single_threaded(void)
+{
+        return false;
+}
+
+int
+mproc__plat_thread_count(void)
+{
+        return 1;
+}
+
+uint64_t
+mproc__plat_process_start_time(pid_t pid)
+{
+        (void)pid;
+        return 0;
+}
+
+void
+mproc__plat_set_process_name(const char *name)
+{
+        (void)name;
+}
+
+/* Limits of a group of processes are not seen. */
+int
+mproc__plat_cpu_count(void)
+{
+        long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+        return n > 0 ? (int)n : 1;
+}
