@@ -11,5 +11,6 @@
 #include <mproc/connection.h>
 #include <mproc/queue.h>
 #include <mproc/sync.h>
+#include <mproc/event.h>
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "channel/connection.h"
 #include "channel/queue.h"
+#include "sync/event.h"
 #include "sync/lock.h"
 #include "sync/rlock.h"
 #include "sync/semaphore.h"
@@ -39,4 +40,10 @@ mproc_rlock *
 mproc_args_rlock(mproc_args *args, size_t index)
 {
         return (mproc_rlock *)mproc__args_object(args, index, &mproc__rlock_type);
+}
+
+mproc_event *
+mproc_args_event(mproc_args *args, size_t index)
+{
+        return (mproc_event *)mproc__args_object(args, index, &mproc__event_type);
 }

@@ -50,6 +50,9 @@ int mproc__word_wake(mproc__word *word, int count); /* returns how many were wok
 int mproc__word_free_and_wake_one(mproc__word *word);            /* word = WAITERS; wake 1 */
 int mproc__word_clear_waiters_and_wake_all(mproc__word *word);   /* word &= ~WAITERS; wake all */
 int mproc__word_add_and_wake_one(mproc__word *word, unsigned k); /* word += k, 1 <= k <= 2047; wake 1 */
+int mproc__word_set_top_and_wake_one(mproc__word *word);         /* word |= 1 << 31; wake 1 */
+int mproc__word_set_low_and_wake_all(mproc__word *word, unsigned bits);   /* word |= bits, at most 2047; wake all */
+int mproc__word_clear_low_and_wake_all(mproc__word *word, unsigned bits); /* word &= ~bits, at most 2047; wake all */
 
 /* --- this thread, as the system sees it --------------------------------------------------------- */
 

@@ -132,6 +132,12 @@ mproc_arg_rlock(mproc_rlock *rlock)
 }
 
 mproc_arg
+mproc_arg_event(mproc_event *event)
+{
+        return object_arg(MPROC_ARG_EVENT, event);
+}
+
+mproc_arg
 mproc_arg_self(mproc_arg value)
 {
         return value;
@@ -207,6 +213,7 @@ gather_one(const mproc_arg *arg, struct value *v)
         case MPROC_ARG_QUEUE:
         case MPROC_ARG_CONNECTION:
         case MPROC_ARG_LOCK:
+        case MPROC_ARG_EVENT:
         case MPROC_ARG_SEMAPHORE:
         case MPROC_ARG_RLOCK:
                 if ((r = mproc__object_lookup(arg->value.p, arg->type, &v->object)) < 0)
@@ -370,6 +377,7 @@ decode_one(struct mproc__decoder *d, struct value *v)
         case MPROC_ARG_QUEUE:
         case MPROC_ARG_CONNECTION:
         case MPROC_ARG_LOCK:
+        case MPROC_ARG_EVENT:
         case MPROC_ARG_SEMAPHORE:
         case MPROC_ARG_RLOCK: {
                 uint64_t len = mproc__dec_u64(d);

@@ -31,6 +31,7 @@
 #define CHANGE_BIT(op, bit) CHANGE((op) | 8u, bit) /* 8: the argument is 1 << bit */
 #define CHANGE_SET          0u
 #define CHANGE_ADD          1u
+#define CHANGE_OR           2u
 #define CHANGE_AND_NOT      3u
 #define WAITERS_BIT         31
 
@@ -123,6 +124,24 @@ int
 mproc__word_add_and_wake_one(mproc__word *word, unsigned k)
 {
         return change_and_wake(word, CHANGE(CHANGE_ADD, k), 1);
+}
+
+int
+mproc__word_set_top_and_wake_one(mproc__word *word)
+{
+        return change_and_wake(word, CHANGE_BIT(CHANGE_OR, 31), 1);
+}
+
+int
+mproc__word_set_low_and_wake_all(mproc__word *word, unsigned bits)
+{
+        return change_and_wake(word, CHANGE(CHANGE_OR, bits), INT_MAX);
+}
+
+int
+mproc__word_clear_low_and_wake_all(mproc__word *word, unsigned bits)
+{
+        return change_and_wake(word, CHANGE(CHANGE_AND_NOT, bits), INT_MAX);
 }
 
 /*
