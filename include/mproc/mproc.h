@@ -10,6 +10,7 @@
 #include <mproc/process.h>
 #include <mproc/connection.h>
 #include <mproc/queue.h>
+#include <mproc/lease.h>
 #include <mproc/sync.h>
 #include <mproc/event.h>
 

@@ -25,6 +25,24 @@ extern "C" {
  */
 MPROC_API int mproc_queue_create(mproc_context *ctx, size_t maxsize, mproc_queue **ret_queue);
 
+/* What else a queue may be told when it is made; zero always means the default. */
+typedef struct mproc_queue_opts {
+        size_t maxsize;
+        size_t leases; /* how many messages may be leased at a time, at most 65,536; 0: none.  See lease.h */
+        int joinable;  /* 1: its messages are tasks that are waited for.  See joinable_queue.h */
+        size_t reserved[8];
+} mproc_queue_opts;
+
+/* clang-format off */
+#define MPROC_QUEUE_OPTS_INIT { 0, 0, 0, { 0 } }
+/* clang-format on */
+
+/*
+ * The same with options; opts may be NULL.  -EINVAL: one is out of its range; MPROC_EPROGRAM (leases,
+ * joinable): there is no telling who is dead.
+ */
+MPROC_API int mproc_queue_create_opts(mproc_context *ctx, const mproc_queue_opts *opts, mproc_queue **ret_queue);
+
 /*
  * Put a copy of a message of len_bytes (0 is a message too).  Waits for room at
  * most timeout_ms.  MPROC_EFULL: none came.  MPROC_ECLOSED: closed for this

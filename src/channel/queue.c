@@ -5,10 +5,12 @@
  * Runs in: every process.  Owns: a segment with its bell and the rings behind it.
  * How a queue works is told in queue_core.h.
  */
+#include "channel/lease.h"
 #include "channel/queue_core.h"
 #include "context/context.h"
 #include "core/error.h"
 #include "platform/platform.h"
+#include "program/program.h"
 #include "wire/codec.h"
 
 #include <errno.h>
@@ -62,27 +64,64 @@ init_shm(struct mproc_queue *queue, uint32_t maxsize)
         return 0;
 }
 
-int
-mproc_queue_create(mproc_context *ctx, size_t maxsize, mproc_queue **ret_queue)
+/*
+ * Owners of leases and tasks are told by slots in the program's beacon.  There has to be one before a child
+ * can inherit the queue, or parent and child would each make their own and not know each other.
+ */
+static int
+add_ledger(struct mproc_queue *queue, const mproc_queue_opts *opts)
 {
+        size_t capacity = opts->leases ? opts->leases : MPROC__LEDGER_MAX;
+        int beacon, r;
+
+        if (opts->leases == 0 && !opts->joinable)
+                return 0;
+        if ((r = mproc__program_beacon(&beacon)) < 0)
+                return r;
+        return mproc__ledger_create((uint32_t)capacity, opts->joinable != 0, &queue->ledger);
+}
+
+static int
+check_opts(const mproc_queue_opts *opts)
+{
+        if (opts->maxsize > MPROC__QUEUE_COUNT_MAX)
+                return mproc__fail(-EINVAL, "a queue's maxsize is at most %u; %zu was asked for",
+                                   MPROC__QUEUE_COUNT_MAX, opts->maxsize);
+        if (opts->leases > MPROC__LEDGER_MAX)
+                return mproc__fail(-EINVAL, "a queue has at most %u leases; %zu were asked for", MPROC__LEDGER_MAX,
+                                   opts->leases);
+        return 0;
+}
+
+int
+mproc_queue_create_opts(mproc_context *ctx, const mproc_queue_opts *opts, mproc_queue **ret_queue)
+{
+        static const mproc_queue_opts none = MPROC_QUEUE_OPTS_INIT;
         struct mproc__segment *segment;
         struct mproc_queue *queue;
         size_t page = mproc__memory_page();
         int r;
 
-        if (maxsize > MPROC__QUEUE_COUNT_MAX)
-                return mproc__fail(-EINVAL, "a queue's maxsize is at most %u; %zu was asked for",
-                                   MPROC__QUEUE_COUNT_MAX, maxsize);
+        opts = opts ? opts : &none;
+        if ((r = check_opts(opts)) < 0)
+                return r;
         ctx = mproc__context_resolve(ctx);
         if ((r = mproc__segment_create(MPROC__SEGMENT_QUEUE, "queue", page, page, true, &segment)) < 0 ||
             (r = make(segment, mproc__context_is_fork(ctx), &queue)) < 0)
                 return r;
-        if ((r = init_shm(queue, (uint32_t)maxsize)) < 0 || (r = mproc__object_publish(&queue->object)) < 0) {
+        if ((r = init_shm(queue, (uint32_t)opts->maxsize)) < 0 || (r = add_ledger(queue, opts)) < 0 ||
+            (r = mproc__object_publish(&queue->object)) < 0) {
                 mproc__object_unref(&queue->object);
                 return r;
         }
         *ret_queue = queue;
         return 0;
+}
+
+int
+mproc_queue_create(mproc_context *ctx, size_t maxsize, mproc_queue **ret_queue)
+{
+        return mproc_queue_create_opts(ctx, &(mproc_queue_opts){ .maxsize = maxsize }, ret_queue);
 }
 
 /* --- looking -------------------------------------------------------------------------------------------- */
@@ -95,6 +134,8 @@ count_messages(mproc_queue *queue, uint32_t *ret_count)
         if (r < 0)
                 return r;
         *ret_count = mproc__counter_distance(&queue->shm->head.n, &queue->shm->tail.n);
+        if (queue->ledger)
+                *ret_count += mproc__ledger_returned(queue->ledger);
         return *ret_count <= MPROC__QUEUE_COUNT_MAX ? 0 : mproc__queue_fail_get(queue, MPROC_ECORRUPT);
 }
 
@@ -148,6 +189,8 @@ mproc_queue_close(mproc_queue *queue)
                         break;
                 for (int i = 0; i < 4; i++)
                         (void)mproc__word_wake(words[i], INT_MAX);
+                if (queue->ledger)
+                        mproc__ledger_wake(queue->ledger);
                 mproc__plat_sleep_ns(CLOSE_PAUSE);
         }
         mproc__bell_ring(queue->segment->bell); /* for threads that poll; others silence it again */
@@ -165,7 +208,12 @@ mproc_queue_free(mproc_queue *queue)
 static int
 queue_encode(struct mproc__object *object, struct mproc__encoder *encoder)
 {
-        mproc__segment_encode(((struct mproc_queue *)object)->segment, encoder);
+        struct mproc_queue *queue = (struct mproc_queue *)object;
+
+        mproc__segment_encode(queue->segment, encoder);
+        mproc__enc_u32(encoder, queue->ledger != NULL);
+        if (queue->ledger)
+                mproc__ledger_encode(queue->ledger, encoder);
         return 0;
 }
 
@@ -185,6 +233,10 @@ queue_decode(struct mproc__decoder *decoder, struct mproc__object **ret)
         }
         if ((r = make(segment, false, &queue)) < 0)
                 return r;
+        if (mproc__dec_u32(decoder) && (r = mproc__ledger_decode(decoder, &queue->ledger)) < 0) {
+                mproc__object_unref(&queue->object);
+                return r;
+        }
         *ret = &queue->object;
         return 0;
 }
@@ -210,6 +262,7 @@ queue_destroy(struct mproc__object *object)
 
         mproc__window_close(&queue->tail);
         mproc__window_close(&queue->head);
+        mproc__ledger_free(queue->ledger);
         mproc__segment_unref(queue->segment);
         free(queue);
 }

@@ -46,6 +46,11 @@ struct mproc_queue {
         struct mproc__window head; /* belongs to the holder of head.lock */
         _Atomic bool closed;       /* for this process */
         _Atomic unsigned sleepers; /* threads of this process that wait inside */
+        /*
+         * NULL, or the queue can lease its messages, or counts its tasks.  Then every get goes through
+         * mproc__lease_get, since what was given back comes first, and what is taken may have to be recorded.
+         */
+        struct mproc__ledger *ledger;
 };
 
 /* --- queue_end.c ----------------------------------------------------------------------------------- */

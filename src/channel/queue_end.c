@@ -4,6 +4,7 @@
  *
  * Runs in: every process that uses a queue.  Owns: nothing.
  */
+#include "channel/ledger.h"
 #include "channel/queue_core.h"
 #include "core/error.h"
 
@@ -64,7 +65,8 @@ mproc__queue_is_empty(void *arg)
 {
         struct mproc_queue *queue = arg;
 
-        return mproc__counter_distance(&queue->shm->head.n, &queue->shm->tail.n) == 0;
+        return mproc__counter_distance(&queue->shm->head.n, &queue->shm->tail.n) == 0 &&
+               (!queue->ledger || mproc__ledger_returned(queue->ledger) == 0);
 }
 
 bool

@@ -4,6 +4,7 @@
  *
  * Runs in: every process that gets.  Owns: the handle's window onto the head's ring, under head.lock.
  */
+#include "channel/lease.h"
 #include "channel/queue_core.h"
 #include "core/error.h"
 #include "platform/platform.h"
@@ -159,6 +160,8 @@ get(struct mproc_queue *queue, struct mproc__sink *sink, int64_t timeout_ms)
         uint32_t n = 0;
         int r;
 
+        if (__builtin_expect(queue->ledger != NULL, 0))
+                return mproc__lease_get(queue, sink, timeout_ms, NULL);
         if (nowait && mproc__queue_is_empty(queue))
                 return mproc__queue_fail_get(queue, MPROC_ETIMEDOUT);
         deadline_ns = nowait ? 0 : mproc__deadline(timeout_ms);

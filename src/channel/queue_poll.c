@@ -4,6 +4,7 @@
  *
  * Runs in: every process that waits for a queue by mproc_wait.  Owns: nothing.
  */
+#include "channel/ledger.h"
 #include "channel/queue_core.h"
 
 #define SLICE_INSIDE  INT64_C(1000000)
@@ -20,12 +21,15 @@ mproc__queue_wait_prepare(struct mproc_queue *queue, int *ret_fd, bool *ret_read
 {
         struct mproc__queue_shm *shm;
         uint32_t n;
+        bool out;
 
         if (!queue)
                 return mproc__queue_check(queue);
         shm = queue->shm;
         *ret_fd = queue->segment->bell;
         *ret_slice_ns = SLICE_POLLING;
+        if (queue->ledger)
+                (void)mproc__ledger_bury(queue->ledger, &out);
         *ret_ready = atomic_load(&queue->closed) || !mproc__queue_is_empty(queue);
         if (*ret_ready)
                 return 0;

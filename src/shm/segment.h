@@ -16,7 +16,7 @@
 
 struct mproc__decoder;
 
-enum mproc__segment_kind { MPROC__SEGMENT_QUEUE = 1, MPROC__SEGMENT_SMALL = 2 };
+enum mproc__segment_kind { MPROC__SEGMENT_QUEUE = 1, MPROC__SEGMENT_SMALL = 2, MPROC__SEGMENT_LEDGER = 3 };
 
 #define MPROC__SEGMENT_MAGIC   0x6d70736du
 #define MPROC__SEGMENT_VERSION 1u
