@@ -118,6 +118,30 @@ mproc__word_add_and_wake_one(mproc__word *word, unsigned k)
         return 0;
 }
 
+int
+mproc__word_set_top_and_wake_one(mproc__word *word)
+{
+        MPROC__TSAN_RELEASE(word);
+        (void)atomic_fetch_or_explicit(word, 1u << 31, memory_order_seq_cst);
+        return 0;
+}
+
+int
+mproc__word_set_low_and_wake_all(mproc__word *word, unsigned bits)
+{
+        MPROC__TSAN_RELEASE(word);
+        (void)atomic_fetch_or_explicit(word, bits, memory_order_seq_cst);
+        return 0;
+}
+
+int
+mproc__word_clear_low_and_wake_all(mproc__word *word, unsigned bits)
+{
+        MPROC__TSAN_RELEASE(word);
+        (void)atomic_fetch_and_explicit(word, ~(uint32_t)bits, memory_order_seq_cst);
+        return 0;
+}
+
 /* --- this thread -------------------------------------------------------------------------------- */
 
 static unsigned
