@@ -19,11 +19,11 @@ forkserver(void)
 
 /* --- finding it ------------------------------------------------------------------------------------------------ */
 
-/* A newborn child bears the server's name for a moment, but has executed nothing. */
+/* A newborn child bears the server's name for a moment, but has executed nothing; it may be gone already. */
 static bool
 is_newborn(pid_t pid)
 {
-        unsigned long flags = 0;
+        unsigned long flags = ~0ul;
         char text[512], *end;
 
         procfs_text(pid, 0, "stat", text, sizeof text);
