@@ -40,7 +40,7 @@ enum boot_flags { BOOT_DAEMON = 1, BOOT_DIE_WITH_PARENT = 2, BOOT_KEEP_SIGNALS =
 
 struct boot_header {
         uint32_t magic;
-        uint32_t nfds;   /* in all, the memfd included */
+        uint32_t nfds;    /* in all, the memfd included */
         uint32_t in_file; /* the last descriptor is a memfd with the message */
         uint32_t reserved;
         uint64_t len;
@@ -108,8 +108,9 @@ write_file(const struct mproc__encoder *e, int *ret_fd)
 static int
 send_message(int channel, struct mproc__encoder *e, bool in_file)
 {
-        struct boot_header header = { .magic = BOOT_MAGIC, .nfds = (uint32_t)e->nfds, .in_file = in_file,
-                                      .len = e->len };
+        struct boot_header header = {
+                .magic = BOOT_MAGIC, .nfds = (uint32_t)e->nfds, .in_file = in_file, .len = e->len
+        };
         struct iovec iov[2] = { { .iov_base = &header, .iov_len = sizeof header },
                                 { .iov_base = e->data, .iov_len = e->len } };
         size_t portion = e->nfds < FDS_PER_PORTION ? e->nfds : FDS_PER_PORTION;
@@ -141,8 +142,10 @@ send_encoded(int channel, struct mproc__encoder *e, bool in_file)
                 r = send_message(channel, e, in_file);
         mproc__plat_close(&file);
         if (r == -ETOOMANYREFS)
-                mproc__fail(r, "%zu descriptors as arguments: too many of this user are on their way in sockets; raise "
-                               "the limit on open files (RLIMIT_NOFILE)", e->nfds);
+                mproc__fail(r,
+                            "%zu descriptors as arguments: too many of this user are on their way in sockets; raise "
+                            "the limit on open files (RLIMIT_NOFILE)",
+                            e->nfds);
         else if (r < 0)
                 mproc__fail(r, "sending the arguments: %s", mproc_strerror(r));
         return r;
@@ -186,8 +189,9 @@ struct received {
 static int
 damaged(void)
 {
-        return mproc__fail(MPROC_EPROTO, "descriptor 3 is not a channel of this version of mproc: is the process meant "
-                                         "to be started by mproc, and by the same version of it?");
+        return mproc__fail(MPROC_EPROTO,
+                           "descriptor 3 is not a channel of this version of mproc: is the process meant "
+                           "to be started by mproc, and by the same version of it?");
 }
 
 /* One more portion of descriptors. */
@@ -326,7 +330,8 @@ mproc__boot_receive(int channel, struct mproc__boot *ret_boot, const char **rete
                 r = understand(channel, &in, ret_boot, reterr_step);
         for (size_t i = 0; i < in.nfds; i++)
                 mproc__plat_close(&in.fds[i]);
-        free(in.fds);
+        if (in.fds)
+                free(in.fds);
         if (in.block.mapped)
                 (void)munmap(in.block.data, in.block.len);
         if (r == 0)

@@ -14,20 +14,17 @@
 #include "start/status.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static struct {
         mproc_main_fn *target;
-        bool forked;       /* the handlers that its parent gave to atexit() are in its memory, and not to be run */
-        bool watched;      /* exiting() will be called by exit() */
-        bool returned;     /* not by exit(): exitcode says with what */
+        bool forked;   /* the handlers that its parent gave to atexit() are in its memory, and not to be run */
+        bool watched;  /* exiting() will be called by exit() */
+        bool returned; /* not by exit(): exitcode says with what */
         int exitcode;
         _Atomic bool told; /* how it ended is already on the channel */
 } child;
@@ -35,7 +32,9 @@ static struct {
 static void
 tell_end(int exitcode, int error, const char *step, const char *text)
 {
-        struct mproc__status s = { .kind = MPROC__STATUS_ENDED, .pid = (int32_t)getpid(), .code = error,
+        struct mproc__status s = { .kind = MPROC__STATUS_ENDED,
+                                   .pid = (int32_t)mproc__plat_newborn_pid(),
+                                   .code = error,
                                    .exitcode = exitcode };
 
         if (atomic_exchange(&child.told, true))
@@ -144,7 +143,6 @@ run(mproc_main_fn *target, mproc_args *args)
         child.target = target;
         mproc__args_set_failure(argument_failed);
         mproc__child_watch_exit();
-        mproc__fail_forget();
         r = target(args);
         if (r >= 0 && r <= 255) {
                 tell_end(r, 0, NULL, NULL);
@@ -166,8 +164,9 @@ run(mproc_main_fn *target, mproc_args *args)
 static void
 start_failed(const char *step, int code)
 {
-        struct mproc__status s = { .kind = MPROC__STATUS_FAILED, .pid = (int32_t)getpid(), .code = code,
-                                   .exitcode = 1 };
+        struct mproc__status s = {
+                .kind = MPROC__STATUS_FAILED, .pid = (int32_t)mproc__plat_newborn_pid(), .code = code, .exitcode = 1
+        };
 
         atomic_store(&child.told, true);
         mproc__status_send(mproc__self.channel, &s, step, mproc_last_error(), -1);
@@ -178,13 +177,7 @@ start_failed(const char *step, int code)
 static void
 set_mask(const struct mproc__boot *boot)
 {
-        sigset_t mask;
-
-        (void)sigemptyset(&mask);
-        for (int s = 1; boot->keep_signals && s <= 64; s++)
-                if (boot->signal_mask >> (s - 1) & 1)
-                        (void)sigaddset(&mask, s);
-        (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
+        mproc__plat_newborn_mask(boot->keep_signals ? boot->signal_mask : 0);
 }
 
 /*
@@ -194,9 +187,7 @@ set_mask(const struct mproc__boot *boot)
 static int
 go_to(const char *directory)
 {
-        char here[4096];
-
-        if (!directory || (getcwd(here, sizeof here) && strcmp(here, directory) == 0) || chdir(directory) == 0)
+        if (!directory || mproc__plat_newborn_stands_in(directory) || chdir(directory) == 0)
                 return 0;
         return mproc__fail_errno(errno, "going to the parent's working directory %s", directory);
 }
@@ -205,7 +196,7 @@ void
 mproc__child_main(int channel)
 {
         struct mproc__boot boot = { 0 };
-        struct mproc__status running = { .kind = MPROC__STATUS_RUNNING, .pid = (int32_t)getpid() };
+        struct mproc__status running = { .kind = MPROC__STATUS_RUNNING, .pid = (int32_t)mproc__plat_newborn_pid() };
         const char *step;
         int r, exitcode;
 
@@ -233,6 +224,7 @@ mproc__child_run_forked(const struct mproc__launch *launch)
         child.returned = false;
         child.watched = false; /* an exec'd parent's watch comes after the handlers that it registered since */
         atomic_store(&child.told, false);
+        mproc__fail_forget();
         if (launch->die_with_parent && (r = mproc__plat_die_with_peer(mproc__self.channel)) < 0) {
                 mproc__fail_errno(-r, "tying this process's life to its parent's");
                 tell_end(1, r, "parent", mproc_last_error());

@@ -13,6 +13,7 @@
 #include <elf.h>
 #include <link.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,7 @@ enum id_kind { ID_BUILD = 1, ID_TEXT = 2 };
 
 struct object {
         uintptr_t base;
-        bool is_program; /* the executable itself, not a shared object */
+        bool is_program;  /* the executable itself, not a shared object */
         const char *path; /* where the loader, or the message, has it; "" for a program that /proc does not name */
         enum id_kind kind;
         size_t id_len;
@@ -165,6 +166,7 @@ visit(struct dl_phdr_info *info, size_t size, void *arg)
  */
 static struct object program;
 static pthread_once_t program_once = PTHREAD_ONCE_INIT;
+static _Atomic bool program_known;
 
 static int
 visit_program(struct dl_phdr_info *info, size_t size, void *arg)
@@ -190,12 +192,15 @@ find_program(void)
                         program_path = copy;
         }
         (void)dl_iterate_phdr(visit_program, NULL);
+        atomic_store_explicit(&program_known, true, memory_order_release);
 }
 
+/* The first look spares a child of the fork server, whose server has been here, the way into libc. */
 void
 mproc__entry_prepare(void)
 {
-        (void)pthread_once(&program_once, find_program);
+        if (!atomic_load_explicit(&program_known, memory_order_acquire))
+                (void)pthread_once(&program_once, find_program);
 }
 
 static bool
@@ -277,10 +282,11 @@ mproc__entry_encode(mproc__function *function, struct mproc__encoder *e)
         struct object o;
 
         if (!find(address, NULL, &o))
-                return mproc__fail(MPROC_ETARGET,
-                                   "the target %p lies in no loaded program or shared object: only functions of those "
-                                   "have a name in another process (a nested function or generated code has not)",
-                                   (void *)address);
+                return mproc__fail(
+                        MPROC_ETARGET,
+                        "the target %p lies in no loaded program or shared object: only functions of those "
+                        "have a name in another process (a nested function or generated code has not)",
+                        (void *)address);
         name_relative(&o, address, path, sizeof path);
         mproc__enc_string(e, o.path);
         mproc__enc_u32(e, o.is_program);
@@ -309,15 +315,17 @@ not_found(const struct object *wanted)
         self[n > 0 ? n : 0] = 0;
         print_id(wanted, want);
         if (wanted->is_program)
-                return mproc__fail(MPROC_EBUILDID,
-                                   "the target lies in the program %s (%s %s...), but this child runs %s, which is not "
-                                   "the same build: put the target into a shared object, or let children run the "
-                                   "program itself (mproc_set_executable)",
-                                   wanted->path, wanted->kind == ID_BUILD ? "build-id" : "code hash", want, self);
-        return mproc__fail(MPROC_EBUILDID,
-                           "the shared object %s is not the one that the parent has loaded (%s %s...): it was rebuilt or "
-                           "replaced since; restart the parent",
-                           wanted->path, wanted->kind == ID_BUILD ? "build-id" : "code hash", want);
+                return mproc__fail(
+                        MPROC_EBUILDID,
+                        "the target lies in the program %s (%s %s...), but this child runs %s, which is not "
+                        "the same build: put the target into a shared object, or let children run the "
+                        "program itself (mproc_set_executable)",
+                        wanted->path, wanted->kind == ID_BUILD ? "build-id" : "code hash", want, self);
+        return mproc__fail(
+                MPROC_EBUILDID,
+                "the shared object %s is not the one that the parent has loaded (%s %s...): it was rebuilt or "
+                "replaced since; restart the parent",
+                wanted->path, wanted->kind == ID_BUILD ? "build-id" : "code hash", want);
 }
 
 static int
@@ -334,13 +342,31 @@ load(const struct object *wanted, struct object *here)
         return find(0, wanted, here) ? 0 : not_found(wanted);
 }
 
+/*
+ * Most targets lie in the program itself, as the fork server has seen it already: its child
+ * compares, and touches no other page.
+ */
+static bool
+in_program(const struct object *wanted, const uint8_t *id, uint64_t offset, uintptr_t *ret_address)
+{
+        size_t i = 0;
+
+        mproc__entry_prepare();
+        if (program.kind != wanted->kind || program.id_len != wanted->id_len)
+                return false;
+        while (i < wanted->id_len && program.id[i] == id[i])
+                i++;
+        *ret_address = program.base + (uintptr_t)offset;
+        return i == wanted->id_len && *ret_address >= program.low && *ret_address < program.high;
+}
+
 int
 mproc__entry_decode(struct mproc__decoder *d, mproc__function **ret_function)
 {
         struct object wanted = { .path = mproc__dec_string(d) };
         struct object here, holder;
         const void *id;
-        uintptr_t address;
+        uintptr_t address = 0;
         uint64_t offset;
         int r;
 
@@ -350,6 +376,10 @@ mproc__entry_decode(struct mproc__decoder *d, mproc__function **ret_function)
         offset = mproc__dec_u64(d);
         if (d->error || !wanted.path || wanted.id_len > ID_MAX)
                 return mproc__fail(MPROC_EPROTO, "the target's name that arrived is damaged");
+        if (in_program(&wanted, id, offset, &address)) {
+                *ret_function = (mproc__function *)address;
+                return 0;
+        }
         memcpy(wanted.id, id, wanted.id_len);
         if (!find(0, &wanted, &here) && (r = load(&wanted, &here)) < 0)
                 return r;

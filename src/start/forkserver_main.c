@@ -12,9 +12,9 @@
  */
 #include "core/error.h"
 #include "platform/platform.h"
-#include "start/forkserver.h"
 #include "start/child.h"
 #include "start/entry.h"
+#include "start/forkserver.h"
 #include "start/preload.h"
 #include "start/start.h"
 #include "start/status.h"
@@ -37,7 +37,7 @@ struct served {
 
 static struct {
         int requests;
-        bool plain_fork;         /* something was preloaded: its fork handlers have to run */
+        bool plain_fork; /* something was preloaded: its fork handlers have to run */
         int preload_error;
         struct served *children; /* those we have to wait for */
         bool waits;              /* there has been one, and SIGCHLD is caught */
@@ -131,8 +131,9 @@ receive(int *ret_channel, pid_t *ret_asker, uint64_t *ret_token)
                 char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * 4)];
         } control;
         struct iovec iov = { .iov_base = ret_token, .iov_len = sizeof *ret_token };
-        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
-                            .msg_controllen = sizeof control };
+        struct msghdr m = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+        };
         ssize_t n = recvmsg(server.requests, &m, MSG_CMSG_CLOEXEC);
 
         *ret_channel = -1;
@@ -179,11 +180,16 @@ become_child(int channel)
                 mproc__plat_close(&c->channel);
                 free(c);
         }
-        if (channel != server.requests) {
-                (void)dup3(channel, server.requests, O_CLOEXEC);
-                mproc__plat_close(&channel);
-        }
+        if (channel != server.requests)
+                mproc__plat_newborn_move(channel, server.requests);
         return server.requests;
+}
+
+/* explicit_bzero(3), which is three page faults away. */
+static void
+wipe(uint64_t *token)
+{
+        *(volatile uint64_t *)token = 0;
 }
 
 static int
@@ -308,7 +314,7 @@ mproc__forkserver_main(int requests)
                         exit(1);
                 }
                 if (serve(channel, asker, token)) {
-                        explicit_bzero(&token, sizeof token); /* the target may not speak for us */
+                        wipe(&token); /* the target may not speak for us */
                         return become_child(channel);
                 }
         }

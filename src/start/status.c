@@ -15,7 +15,6 @@
 void
 mproc__status_send(int channel, struct mproc__status *status, const char *step, const char *text, int fd)
 {
-        int saved = errno;
         size_t len = text ? strlen(text) : 0;
         struct iovec iov[2];
 
@@ -28,6 +27,4 @@ mproc__status_send(int channel, struct mproc__status *status, const char *step, 
         iov[0] = (struct iovec){ .iov_base = status, .iov_len = sizeof *status };
         iov[1] = (struct iovec){ .iov_base = (void *)(uintptr_t)text, .iov_len = len };
         (void)mproc__send_fds(channel, iov, len ? 2 : 1, &fd, fd >= 0, MPROC__AT_ONCE, NULL);
-        if (errno != saved)
-                errno = saved;
 }

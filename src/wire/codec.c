@@ -174,7 +174,9 @@ mproc__dec_string(struct mproc__decoder *d)
         if (!mproc__dec_u32(d))
                 return NULL;
         text = mproc__dec_bytes(d, &len);
-        if (text && strlen(text) != len) {
+        for (size_t i = 0; text && i < len; i++) {
+                if (text[i] != 0)
+                        continue;
                 d->error = MPROC_EPROTO;
                 return NULL;
         }
