@@ -493,3 +493,72 @@ TEST(slots_are_used_again, .limit_s = 120)
         CHECK_OK(mproc_lock_release(lock));
         mproc_lock_free(lock);
 }
+
+/* --- fairness -------------------------------------------------------------------------------------------- */
+
+#define SHARERS 8
+
+struct fairness {
+        atomic_long turns; /* acquisitions by all */
+        atomic_int ready, stop;
+        atomic_long count[SHARERS]; /* acquisitions by each */
+        atomic_long most[SHARERS];  /* by others, in one wait */
+};
+
+/* Holds the lock for some microseconds and wants it again at once. */
+static int
+want_it_all(mproc_args *args)
+{
+        mproc_lock *lock = mproc_args_lock(args, 0);
+        int64_t i = mproc_args_int(args, 2);
+        struct fairness *f = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, mproc_args_fd(args, 1), 0);
+
+        CHECK(f != MAP_FAILED);
+        atomic_fetch_add(&f->ready, 1);
+        while (f->ready < SHARERS)
+                sleep_ms(1);
+        while (!f->stop) {
+                long before = f->turns, others;
+
+                CHECK_OK(mproc_lock_acquire(lock, MPROC_FOREVER));
+                others = f->turns - before;
+                if (others > f->most[i])
+                        f->most[i] = others;
+                f->turns++;
+                for (volatile int k = 0; k < 2000; k++)
+                        ;
+                CHECK_OK(mproc_lock_release(lock));
+                f->count[i]++;
+        }
+        return 0;
+}
+
+/*
+ * The bound is 10,000 acquisitions and two for each process, counted from when the waiter sleeps;
+ * before that he may be made to wait by the scheduler, for which there is as much again.
+ */
+START_METHOD_TEST(of_eight_processes_nobody_starves)
+{
+        int fd = memfd_create("fairness", MFD_CLOEXEC);
+        mproc_process *p[SHARERS];
+        struct fairness *f;
+        mproc_lock *lock;
+
+        CHECK(ftruncate(fd, 4096) == 0);
+        f = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        CHECK_OK(mproc_lock_create(ctx, &lock));
+        for (int i = 0; i < SHARERS; i++)
+                p[i] = start(ctx, want_it_all, MPROC_ARGS(lock, mproc_fd(fd), i));
+        for (int i = 0; i < SHARERS; i++)
+                WAIT_UNTIL(f->count[i] >= 100, LONG_MS);
+        f->stop = 1;
+        for (int i = 0; i < SHARERS; i++) {
+                finish(p[i], 0);
+                CHECK_MSG(f->most[i] <= 2 * (10000 + 2 * SHARERS), "number %d was passed by %ld times", i,
+                          (long)f->most[i]);
+        }
+        CHECK_INT(mproc_lock_locked(lock), 0);
+        mproc_lock_free(lock);
+        munmap(f, 4096);
+        close(fd);
+}

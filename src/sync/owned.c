@@ -30,23 +30,62 @@ take(struct mproc__owned *lock, uint32_t seen, uint32_t me)
 }
 
 /*
+ * Who stands before the gate sleeps on it, not on the lock's word, so that a release wakes one of those
+ * whose turn it is; the others look again after each slice.
+ */
+static int
+sleep_before_gate(struct mproc__owned *lock, struct mproc__turn *turn, uint32_t seen, int64_t deadline_ns)
+{
+        uint32_t gate = atomic_load_explicit(&lock->turns.gate, memory_order_relaxed);
+        int64_t until = mproc__plat_now_ns() + MPROC__TURNS_STUCK_NS;
+        int r;
+
+        if (mproc__turns_mine(&lock->turns, turn))
+                return 0;
+        MPROC_POINT("lock.gate.sleep");
+        r = mproc__word_wait(&lock->turns.gate, gate, until < deadline_ns ? until : deadline_ns);
+        if (r == -ETIMEDOUT && until <= deadline_ns && (seen & MPROC__WORD_OWNER) == 0 &&
+            atomic_load_explicit(&lock->word, memory_order_relaxed) == seen)
+                turn->stuck = gate;
+        return r;
+}
+
+/* The lock is held by somebody, `seen`. */
+static int
+sleep_on_word(struct mproc__owned *lock, struct mproc__turn *turn, uint32_t seen, int64_t until)
+{
+        int r;
+
+        MPROC_POINT("lock.sleep");
+        r = mproc__word_wait(&lock->word, seen, until);
+        MPROC_POINT("lock.woken");
+        if (r == 0 && (atomic_load_explicit(&lock->word, memory_order_relaxed) & MPROC__WORD_OWNER) != 0)
+                turn->losses++;
+        return r;
+}
+
+/*
  * A dead owner is looked for before the first sleep, too, and also by him who does not want
  * to wait: his lock is as good as free.  `pending` is set all the while: should this
  * thread die after it was woken, the system finds the word free and wakes another one.
+ * It is woken, and must not take the lock because the gate was closed behind its back: then it
+ * wakes another one instead, before it goes to sleep at the gate.
  */
 static int
-wait_for(struct mproc__owned *lock, struct mproc__word_thread *self, uint32_t me, int64_t deadline_ns)
+wait_for(struct mproc__owned *lock, struct mproc__word_thread *self, struct mproc__turn *turn, uint32_t me,
+         int64_t deadline_ns)
 {
         unsigned spins = mproc__word_spin_limit();
         int64_t slice = SLICE_FIRST;
-        bool look_for_dead = true;
+        bool look_for_dead = true, woken = false;
 
         for (;;) {
                 uint32_t v = atomic_load_explicit(&lock->word, memory_order_relaxed);
+                bool late, mine = mproc__turns_mine(&lock->turns, turn);
                 int64_t until;
                 int r;
 
-                if ((v & MPROC__WORD_OWNER) == 0) {
+                if ((v & MPROC__WORD_OWNER) == 0 && (mine || mproc__deadline_passed(deadline_ns))) {
                         if (take(lock, v, me))
                                 return 0;
                         continue;
@@ -56,13 +95,28 @@ wait_for(struct mproc__owned *lock, struct mproc__word_thread *self, uint32_t me
                         mproc__word_pause();
                         continue;
                 }
-                if (look_for_dead && mproc__slot_is_dead(v & ~MPROC__OWNED_BIT & MPROC__WORD_OWNER)) {
+                if (look_for_dead && (v & MPROC__WORD_OWNER) != 0 &&
+                    mproc__slot_is_dead(v & ~MPROC__OWNED_BIT & MPROC__WORD_OWNER)) {
                         if (take(lock, v, me))
                                 return MPROC_OWNER_DIED;
                         continue;
                 }
-                if (mproc__deadline_passed(deadline_ns))
+                late = mproc__deadline_passed(deadline_ns);
+                if (late && (v & MPROC__WORD_OWNER) != 0)
                         return MPROC_ETIMEDOUT;
+                if (late)
+                        continue; /* and takes it */
+                mproc__turns_wait(&lock->turns, turn);
+                if (!mproc__turns_mine(&lock->turns, turn)) {
+                        if (woken)
+                                (void)mproc__word_wake(&lock->word, 1);
+                        woken = false;
+                        look_for_dead = sleep_before_gate(lock, turn, v, deadline_ns) != 0;
+                        mproc__word_set_pending(self, &lock->word);
+                        continue;
+                }
+                if ((v & MPROC__WORD_OWNER) == 0)
+                        continue; /* the gate has opened meanwhile */
                 if (!(v & MPROC__WORD_WAITERS)) {
                         if (!atomic_compare_exchange_weak_explicit(&lock->word, &v, v | MPROC__WORD_WAITERS,
                                                                    memory_order_relaxed, memory_order_relaxed))
@@ -70,15 +124,12 @@ wait_for(struct mproc__owned *lock, struct mproc__word_thread *self, uint32_t me
                         v |= MPROC__WORD_WAITERS;
                 }
                 until = mproc__plat_now_ns() + slice;
-                if (until > deadline_ns)
-                        until = deadline_ns;
-                MPROC_POINT("lock.sleep");
-                r = mproc__word_wait(&lock->word, v, until);
+                r = sleep_on_word(lock, turn, v, until < deadline_ns ? until : deadline_ns);
+                mproc__word_set_pending(self, &lock->word);
+                woken = r == 0;
                 look_for_dead = r == -ETIMEDOUT || r == -EINTR; /* not to be kept from it by signals */
                 if (r == -ETIMEDOUT)
                         slice = slice * 2 < SLICE_LAST ? slice * 2 : SLICE_LAST;
-                MPROC_POINT("lock.woken");
-                mproc__word_set_pending(self, &lock->word);
         }
 }
 
@@ -86,10 +137,12 @@ int
 mproc__owned_acquire_slow(struct mproc__owned *lock, uint32_t me, int64_t deadline_ns)
 {
         struct mproc__word_thread *self = mproc__word_thread();
+        struct mproc__turn turn = { .counted = false };
         int r;
 
         mproc__word_set_pending(self, &lock->word);
-        r = wait_for(lock, self, me, deadline_ns);
+        r = wait_for(lock, self, &turn, me, deadline_ns);
+        mproc__turns_leave(&lock->turns, &turn);
         mproc__word_clear_pending(self);
         return r;
 }
@@ -101,15 +154,18 @@ mproc__owned_release_slow(struct mproc__owned *lock)
         uint32_t v = atomic_load_explicit(&lock->word, memory_order_relaxed);
         int r = 0;
 
+        mproc__turns_pass(&lock->turns);
         mproc__word_set_pending(self, &lock->word);
         for (;;) {
+                bool closed = mproc__turns_closed(&lock->turns);
+
                 if ((v & MPROC__WORD_OWNER) == 0) {
                         r = MPROC_ERELEASED;
                         break;
                 }
-                if (v & MPROC__WORD_WAITERS) {
+                if (closed || (v & MPROC__WORD_WAITERS)) {
                         MPROC_POINT("lock.release.contended");
-                        if (mproc__word_free_and_wake_one(&lock->word) == 0) {
+                        if (mproc__word_free_and_wake_one(&lock->word) == 0 && !closed) {
                                 MPROC_POINT("lock.release.stale");
                                 (void)mproc__word_clear_waiters_and_wake_all(&lock->word);
                         }

@@ -22,6 +22,7 @@
 
 #include "platform/futex.h"
 #include "program/slot.h"
+#include "sync/turns.h"
 
 #include <mproc/error.h>
 #include <mproc/sync.h>
@@ -40,15 +41,15 @@ _Static_assert(MPROC__SLOT_BITS + MPROC__SLOT_GENERATION_BITS == 29, "an owner f
  *   holder    the word's owner << 32 | the id of the thread that acquired it: written by that
  *             thread when it owns the lock, 0 before it gives it up.  In between, or when
  *             the upper half is not the owner of the word: the thread is unknown.
+ *   turns     fairness (sync/turns.h)
  *   depth     how often the holder has acquired it; changed by the holder alone.  Of recursive
  *             locks only; after a death it is what the dead left, so who acquires sets it.
  */
 struct mproc__owned {
         mproc__word word;
-        mproc__word reserved[3];
-        _Atomic uint64_t holder;
         mproc__word depth;
-        uint32_t reserved_too;
+        _Atomic uint64_t holder;
+        struct mproc__turns turns;
 };
 _Static_assert(sizeof(struct mproc__owned) == 32, "layout of an owned lock");
 
@@ -106,6 +107,7 @@ mproc__owned_release(struct mproc__owned *lock)
 
         atomic_store_explicit(&lock->holder, 0, memory_order_relaxed);
         if (__builtin_expect((v & MPROC__WORD_OWNER) != 0 && !(v & MPROC__WORD_WAITERS) &&
+                                     mproc__turns_idle(&lock->turns) &&
                                      atomic_compare_exchange_strong_explicit(&lock->word, &v, 0, memory_order_seq_cst,
                                                                              memory_order_relaxed),
                              1))
