@@ -173,13 +173,16 @@ await_sleep_of(pid_t pid)
         }
 }
 
-/* Somebody who waited for the dead may go on from here. */
+/* Somebody who waited for the dead may go on from here.  One that ended while it was stepped is gone already. */
 void
 kill_and_reap(pid_t pid)
 {
+        siginfo_t info;
         int status;
 
         mark();
+        if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0)
+                return;
         (void)kill(pid, SIGKILL);
         while (waitpid(pid, &status, __WALL) != pid || WIFSTOPPED(status))
                 ;

@@ -5,9 +5,10 @@
  *
  * Runs in: test processes.  A victim is a forked child that its parent steps by ptrace.
  *
- * MPROC_CRASH=full in the environment tries every instruction, MPROC_CRASH=SEED repeats a run (the
- * seed and the step are told on failure), MPROC_CRASH_PAIRS=N makes that many of each pair,
- * MPROC_CRASH_REPORT=FILE has a line added for each scene: see report.sh.
+ * MPROC_CRASH=full in the environment tries every instruction, and more at random until there are 600,
+ * MPROC_CRASH=SEED repeats a run (the seed and the step are told on failure), MPROC_CRASH_KILLS=N and
+ * MPROC_CRASH_PAIRS=N make that many at least of each scene and pair, MPROC_CRASH_REPORT=FILE has a line added for
+ * each scene: see report.sh.
  */
 #include "crash/crash.h"
 
@@ -22,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SAMPLE_MS = 100, PAIRS = 2500, FURTHER_THAN_ANY = 1000000 };
+enum { SAMPLE_MS = 100, KILLS = 600, PAIRS = 2500, FURTHER_THAN_ANY = 1000000 };
 
 /* How many steps each victim of this case did, in the order in which they went. */
 static long steps_done[4];
@@ -247,8 +248,9 @@ random_step(long end)
 void
 sweep(const char *name, enum fate (*scene)(long steps))
 {
+        const char *wanted = getenv("MPROC_CRASH_KILLS");
+        long least = wanted ? strtol(wanted, NULL, 10) : KILLS, end;
         int64_t stop;
-        long end;
 
         choose_mode();
         watch("kills", name);
@@ -258,8 +260,8 @@ sweep(const char *name, enum fate (*scene)(long steps))
         scene_close();
         end = steps_done[0];
         stop = monotonic_ms() + SAMPLE_MS;
-        for (long i = 0; full ? i <= end : monotonic_ms() < stop; i++) {
-                long steps = full ? i : random_step(end);
+        for (long i = 0; full ? i <= end || i < least : monotonic_ms() < stop; i++) {
+                long steps = full && i <= end ? i : random_step(end);
 
                 (void)snprintf(tally->what, sizeof tally->what, "%s, instruction %ld of %ld, MPROC_CRASH=%u", name,
                                steps, end, seed);

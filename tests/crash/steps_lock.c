@@ -61,3 +61,43 @@ SCENE(acquire_just_woken)
         expect_lock_works();
         return fate;
 }
+
+/* Somebody goes to sleep while the owner is about to give it up, who then dies. */
+SCENE(release_during_which_a_waiter_comes)
+{
+        enum fate fate;
+        pid_t victim;
+
+        stage_open(0, 0);
+        victim = make_prepared_victim(do_acquire, do_release);
+        fate = step_to(victim, steps);
+        help(0, do_acquire_and_release);
+        help(1, do_acquire_and_release);
+        kill_and_reap(victim);
+        CHECK_MSG(helped(0) && helped(1), "the lock's owner is dead or has released it, and a waiter sleeps");
+        expect_lock_works();
+        return fate;
+}
+
+/* The owner dies while it releases, and the waiter that was woken by it, too. */
+PAIR(the_owner_and_a_waiter)
+{
+        pid_t owner, waiter;
+
+        stage_open(0, 0);
+        owner = make_prepared_victim(do_acquire, do_release);
+        waiter = make_victim(do_acquire_and_release);
+        run_to_sleep(waiter);
+        help(0, do_acquire_and_release);
+        (void)step_and_kill(owner, first);
+        for (int i = 0; i < 20 && !has_woken(waiter); i++)
+                (void)usleep(20);
+        if (has_woken(waiter)) {
+                await_waking(waiter);
+                (void)step_and_kill(waiter, second);
+        } else {
+                kill_and_reap(waiter);
+        }
+        CHECK_MSG(helped(0), "the lock has no living owner, and a waiter sleeps");
+        expect_lock_works();
+}

@@ -6,6 +6,7 @@
  */
 #include "crash/stage.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 /* --- put ------------------------------------------------------------------------------------------------- */
@@ -264,6 +265,150 @@ SCENE(follow_just_woken)
         return fate;
 }
 
+/* --- somebody comes while the victim stands inside -------------------------------------------------------- */
+
+/* Whatever was put by the dead: in this order, each once, nothing else; then all works. */
+static void
+expect_some_of(const uint32_t *numbers, size_t count)
+{
+        uint32_t number;
+
+        while (queued() > 0) {
+                CHECK_OK(get_number(&number, scaled_ms(SERVED_MS)));
+                while (count > 0 && *numbers != number)
+                        numbers++, count--;
+                CHECK_MSG(count > 0, "message %u, which is out of order, or there twice, or nobody's", number);
+                numbers++, count--;
+        }
+        expect_messages(NULL, 0);
+}
+
+/* The consumer has what is there, or what we put now. */
+static void
+serve_consumer(int i)
+{
+        (void)usleep(300);
+        if (!board->done[i] && queued() == 0) {
+                (void)usleep(2000); /* a message that is just being taken is not queued either */
+                if (!board->done[i])
+                        CHECK_OK(put_number(8, scaled_ms(SERVED_MS)));
+        }
+        CHECK_MSG(helped(i), "a message is there, and the consumer sleeps");
+}
+
+/* It goes to sleep while the producer is at work, who dies a little later. */
+SCENE(put_during_which_a_consumer_comes)
+{
+        enum fate fate;
+        pid_t victim;
+
+        stage_open(0, 0);
+        victim = make_victim(do_put_5);
+        fate = step_to(victim, steps);
+        help(0, do_get);
+        (void)step_and_kill(victim, rand() % 80);
+        serve_consumer(0);
+        CHECK(board->value[0] == 5 || board->value[0] == 8);
+        expect_some_of((uint32_t[]){ 8 }, 1);
+        return fate;
+}
+
+SCENE(put_that_is_held_up_while_a_consumer_comes)
+{
+        enum fate fate;
+        pid_t victim;
+
+        stage_open(0, 0);
+        victim = make_victim(do_put_5);
+        fate = step_to(victim, steps);
+        help(0, do_get);
+        mark();
+        (void)step_to(victim, 1000000); /* it goes on, unharmed */
+        CHECK_MSG(helped(0), "a message was put, and the consumer sleeps");
+        CHECK_INT(board->value[0], 5);
+        kill_and_reap(victim);
+        expect_messages(NULL, 0);
+        return fate;
+}
+
+SCENE(get_during_which_a_producer_comes)
+{
+        enum fate fate;
+        pid_t victim;
+
+        stage_open(1, 0);
+        CHECK_OK(put_number(1, 0));
+        victim = make_victim(do_get_quietly);
+        fate = step_to(victim, steps);
+        help(0, do_put_6);
+        (void)step_and_kill(victim, rand() % 80);
+        (void)usleep(300);
+        if (!board->done[0] && mproc_queue_full(stage.queue) == 1) {
+                uint32_t number;
+
+                CHECK_OK(get_number(&number, scaled_ms(SERVED_MS)));
+                CHECK(number == 1 || number == 6);
+        }
+        CHECK_MSG(helped(0), "there is room, and the producer sleeps");
+        expect_some_of((uint32_t[]){ 6 }, 1);
+        return fate;
+}
+
+static void
+do_get_and_tell(void)
+{
+        uint32_t number = 0;
+
+        CHECK_OK(get_number(&number, MPROC_FOREVER));
+        board->value[6] = number;
+}
+
+/* All the room there is comes to be used while the getter stands somewhere: but not what it is about to copy. */
+SCENE(get_that_is_held_up_while_the_ring_is_filled)
+{
+        enum fate fate;
+        pid_t victim;
+
+        stage_open(0, 0);
+        CHECK_OK(put_number(1, 0));
+        victim = make_victim(do_get_and_tell);
+        fate = step_to(victim, steps);
+        for (uint32_t i = 2; i < 1030; i++)
+                CHECK_OK(put_number(i, scaled_ms(SERVED_MS)));
+        if (fate == KILLED)
+                CHECK_MSG(step_to(victim, 1000000) == ENDED, "a getter does not come to its end");
+        CHECK_INT(board->value[6], 1);
+        kill_and_reap(victim);
+        CHECK_INT(queued(), 1028);
+        return fate;
+}
+
+/*
+ * The leader leaves and wakes a follower, who dies; before that, somebody new has become leader; and
+ * another follower still sleeps.
+ */
+SCENE(follower_woken_while_another_barges_in)
+{
+        enum fate fate;
+        pid_t victim;
+
+        stage_open(0, 0);
+        help(0, do_get);
+        victim = make_victim(do_get_quietly);
+        run_to_sleep(victim);
+        help(1, do_get);
+        CHECK_OK(put_number(1, scaled_ms(SERVED_MS)));
+        CHECK_MSG(helped(0), "a message is there, and the leader sleeps");
+        await_waking(victim);
+        help(2, do_get);
+        fate = step_and_kill(victim, steps);
+        CHECK_OK(put_number(2, scaled_ms(SERVED_MS)));
+        CHECK_OK(put_number(3, scaled_ms(SERVED_MS)));
+        CHECK_MSG(helped(1) && helped(2), "a message is there, and a consumer sleeps");
+        expect_messages(NULL, 0);
+        return fate;
+}
+
 /* --- two victims ------------------------------------------------------------------------------------------ */
 
 /* The producer dies inside put, and the leader whom it may have woken dies, too; a follower waits. */
@@ -292,4 +437,67 @@ PAIR(a_putter_and_the_leader_it_woke)
         }
         CHECK_MSG(helped(0), "a message is there, and the follower sleeps");
         expect_messages((uint32_t[]){ 6 }, queued());
+}
+
+/* Both are inside at once; the one who came second dies first, or last. */
+static void
+die_together(pid_t a, long first, pid_t b, long second)
+{
+        (void)step_to(a, first);
+        (void)step_to(b, second);
+        kill_and_reap((first + second) % 2 ? a : b);
+        kill_and_reap((first + second) % 2 ? b : a);
+}
+
+PAIR(two_putters_while_a_consumer_sleeps)
+{
+        pid_t a, b;
+
+        stage_open(0, 0);
+        help(0, do_get);
+        a = make_victim(do_put_5);
+        b = make_victim(do_put_6);
+        die_together(a, first, b, second);
+        serve_consumer(0);
+        if (queued() == 2) /* whose commit was first was decided by who was inside */
+                expect_some_of(board->value[0] == 5 ? (uint32_t[]){ 6, 8 } : (uint32_t[]){ 5, 8 }, 2);
+        else
+                expect_some_of((uint32_t[]){ 5, 6, 8 }, 3);
+}
+
+PAIR(two_getters_of_three_messages)
+{
+        pid_t a, b;
+        size_t n;
+
+        stage_open(0, 0);
+        for (uint32_t i = 1; i <= 3; i++)
+                CHECK_OK(put_number(i, 0));
+        a = make_victim(do_get_quietly);
+        b = make_victim(do_get_quietly);
+        die_together(a, first, b, second);
+        n = queued();
+        CHECK(n >= 1 && n <= 3);
+        expect_messages((uint32_t[]){ 1, 2, 3 } + (3 - n), n);
+}
+
+PAIR(a_putter_and_a_getter_of_a_full_queue)
+{
+        uint32_t number;
+        pid_t a, b;
+
+        stage_open(2, 0);
+        CHECK_OK(put_number(1, 0));
+        CHECK_OK(put_number(2, 0));
+        a = make_victim(do_get_quietly);
+        b = make_victim(do_put_5);
+        die_together(a, first, b, second);
+        help(0, do_put_6);
+        (void)usleep(300);
+        if (!board->done[0]) {
+                CHECK_OK(get_number(&number, scaled_ms(SERVED_MS)));
+                CHECK(number == 1 || number == 2);
+        }
+        CHECK_MSG(helped(0), "there is room, and the producer sleeps");
+        expect_some_of((uint32_t[]){ 1, 2, 5, 6 }, 4);
 }
