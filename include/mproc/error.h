@@ -62,7 +62,8 @@ extern "C" {
         X(EPRELOAD, 29, "fork server could not be prepared", "EOFError")                                \
         X(EPROGRAM, 30, "program state is not available", "OSError")                                    \
         X(EUNSUPPORTED, 31, "not supported on this system", "NotImplementedError")                      \
-        X(ENOTOWNER, 32, "the caller does not hold this lock", "AssertionError")
+        X(ENOTOWNER, 32, "the caller does not hold this lock", "AssertionError")                        \
+        X(ELOST, 33, "tasks were lost with a process that died", "-")
 
 #define MPROC_ERROR_BASE 5000
 

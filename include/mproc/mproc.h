@@ -11,6 +11,7 @@
 #include <mproc/connection.h>
 #include <mproc/queue.h>
 #include <mproc/lease.h>
+#include <mproc/joinable_queue.h>
 #include <mproc/sync.h>
 #include <mproc/event.h>
 
