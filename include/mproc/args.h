@@ -17,6 +17,7 @@ extern "C" {
 #endif
 
 typedef struct mproc_queue mproc_queue;
+typedef struct mproc_simple_queue mproc_simple_queue;
 typedef struct mproc_connection mproc_connection;
 typedef struct mproc_lock mproc_lock;
 typedef struct mproc_rlock mproc_rlock;
@@ -64,6 +65,7 @@ MPROC_API mproc_arg mproc_arg_uint(uint64_t value);
 MPROC_API mproc_arg mproc_arg_double(double value);
 MPROC_API mproc_arg mproc_arg_string(const char *text);
 MPROC_API mproc_arg mproc_arg_queue(mproc_queue *queue);
+MPROC_API mproc_arg mproc_arg_simple_queue(mproc_simple_queue *queue);
 MPROC_API mproc_arg mproc_arg_connection(mproc_connection *connection);
 MPROC_API mproc_arg mproc_arg_lock(mproc_lock *lock);
 MPROC_API mproc_arg mproc_arg_semaphore(mproc_semaphore *semaphore);
@@ -108,6 +110,7 @@ MPROC_API const char *mproc_args_string(mproc_args *args, size_t index);
 MPROC_API const void *mproc_args_bytes(mproc_args *args, size_t index, size_t *ret_len_bytes);
 MPROC_API int mproc_args_fd(mproc_args *args, size_t index);
 MPROC_API mproc_queue *mproc_args_queue(mproc_args *args, size_t index);
+MPROC_API mproc_simple_queue *mproc_args_simple_queue(mproc_args *args, size_t index);
 MPROC_API mproc_connection *mproc_args_connection(mproc_args *args, size_t index);
 MPROC_API mproc_lock *mproc_args_lock(mproc_args *args, size_t index);
 MPROC_API mproc_semaphore *mproc_args_semaphore(mproc_args *args, size_t index);
@@ -142,6 +145,7 @@ MPROC_API mproc_event *mproc_args_event(mproc_args *args, size_t index);
                 char *: mproc_arg_string,               \
                 const char *: mproc_arg_string,         \
                 mproc_queue *: mproc_arg_queue,         \
+                mproc_simple_queue *: mproc_arg_simple_queue, \
                 mproc_connection *: mproc_arg_connection, \
                 mproc_lock *: mproc_arg_lock,           \
                 mproc_semaphore *: mproc_arg_semaphore, \
@@ -191,6 +195,7 @@ template <class T> inline mproc_arg arg(T value)
         else if constexpr (std::is_integral_v<T> && std::is_unsigned_v<T>) return mproc_arg_uint(value);
         else if constexpr (std::is_integral_v<T>) return mproc_arg_int(value);
         else if constexpr (std::is_same_v<T, mproc_queue *>) return mproc_arg_queue(value);
+        else if constexpr (std::is_same_v<T, mproc_simple_queue *>) return mproc_arg_simple_queue(value);
         else if constexpr (std::is_same_v<T, mproc_connection *>) return mproc_arg_connection(value);
         else if constexpr (std::is_same_v<T, mproc_lock *>) return mproc_arg_lock(value);
         else if constexpr (std::is_same_v<T, mproc_semaphore *>) return mproc_arg_semaphore(value);

@@ -10,6 +10,7 @@
 #include <mproc/process.h>
 #include <mproc/connection.h>
 #include <mproc/queue.h>
+#include <mproc/simple_queue.h>
 #include <mproc/lease.h>
 #include <mproc/joinable_queue.h>
 #include <mproc/sync.h>
