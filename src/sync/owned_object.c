@@ -39,22 +39,35 @@ make(struct mproc__small *place, const struct mproc__object_type *type, bool for
         return 0;
 }
 
+/*
+ * Owners are told by slots in the program's beacon.  There has to be one before a child can
+ * inherit the lock, or parent and child would each make their own and not know each other.
+ * Children inherit it, so it is enough to have asked once.
+ */
+static int
+need_beacon(void)
+{
+        static _Atomic bool there;
+        int beacon, r;
+
+        if (atomic_load_explicit(&there, memory_order_relaxed))
+                return 0;
+        if ((r = mproc__program_beacon(&beacon)) < 0)
+                return r;
+        atomic_store_explicit(&there, true, memory_order_relaxed);
+        return 0;
+}
+
 int
 mproc__owned_object_create(mproc_context *ctx, const struct mproc__object_type *type, uint32_t magic,
                            struct mproc__owned_object **ret)
 {
         struct mproc__owned_object *o;
         struct mproc__small place;
-        int beacon, r;
+        int r;
 
         ctx = mproc__context_resolve(ctx);
-        /*
-         * Owners are told by slots in the program's beacon.  There has to be one before a child can
-         * inherit the lock, or parent and child would each make their own and not know each other.
-         */
-        if ((r = mproc__program_beacon(&beacon)) < 0)
-                return r;
-        if ((r = mproc__small_create(type->name, &place)) < 0)
+        if ((r = need_beacon()) < 0 || (r = mproc__small_create(type->name, &place)) < 0)
                 return r;
         ((struct lock_shm *)mproc__small_at(&place))->magic = magic;
         if ((r = make(&place, type, mproc__context_is_fork(ctx), &o)) < 0)
