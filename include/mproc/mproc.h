@@ -15,5 +15,6 @@
 #include <mproc/joinable_queue.h>
 #include <mproc/sync.h>
 #include <mproc/event.h>
+#include <mproc/condition.h>
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "channel/connection.h"
 #include "channel/queue.h"
+#include "sync/condition.h"
 #include "sync/event.h"
 #include "sync/lock.h"
 #include "sync/rlock.h"
@@ -46,4 +47,10 @@ mproc_event *
 mproc_args_event(mproc_args *args, size_t index)
 {
         return (mproc_event *)mproc__args_object(args, index, &mproc__event_type);
+}
+
+mproc_condition *
+mproc_args_condition(mproc_args *args, size_t index)
+{
+        return (mproc_condition *)mproc__args_object(args, index, &mproc__condition_type);
 }

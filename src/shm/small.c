@@ -17,6 +17,7 @@
 #define SEGMENT_BYTES (1u << 20) /* 8191 places and the head */
 
 _Static_assert(sizeof(struct mproc__segment_head) <= MPROC__SMALL_BYTES, "the head is the first place");
+_Static_assert(MPROC__SMALL_BYTES_MAX <= SEGMENT_BYTES / 2, "the largest fits into a new segment");
 _Static_assert(SEGMENT_BYTES % MPROC__SMALL_BYTES == 0, "places fill a segment");
 
 /*
@@ -31,40 +32,42 @@ static struct {
 } cutter;
 
 /*
- * Cut, if there is a segment with room.  Pages are reserved one by one, so that many
+ * Cut, if there is a segment with room.  Pages are reserved when they are needed, so that many
  * locks cost what they use, and so that want of memory is an error here and not a
  * signal later.  1: cut; 0: no segment or none with room; or a negative code.
  */
 static int
-cut_locked(pid_t pid, struct mproc__small *ret)
+cut_locked(pid_t pid, uint32_t bytes, struct mproc__small *ret)
 {
-        uint32_t page = (uint32_t)mproc__memory_page();
+        uint32_t page = (uint32_t)mproc__memory_page(), more;
         int r;
 
-        if (!cutter.segment || cutter.pid != pid || cutter.used == SEGMENT_BYTES)
+        if (!cutter.segment || cutter.pid != pid || SEGMENT_BYTES - cutter.used < bytes)
                 return 0;
-        if (cutter.used == cutter.reserved) {
-                if ((r = mproc__memory_reserve(cutter.segment->fd, cutter.reserved, page)) < 0)
+        if (cutter.reserved - cutter.used < bytes) {
+                more = (bytes - (cutter.reserved - cutter.used) + page - 1) / page * page;
+                if ((r = mproc__memory_reserve(cutter.segment->fd, cutter.reserved, more)) < 0)
                         return r;
-                cutter.reserved += page;
+                cutter.reserved += more;
         }
         cutter.segment->refs++;
         ret->segment = cutter.segment;
         ret->offset = cutter.used;
-        cutter.used += MPROC__SMALL_BYTES;
+        cutter.used += bytes;
         return 1;
 }
 
 int
-mproc__small_create(const char *what, struct mproc__small *ret)
+mproc__small_create_bytes(const char *what, uint32_t bytes, struct mproc__small *ret)
 {
+        bytes = (bytes + MPROC__SMALL_BYTES - 1) / MPROC__SMALL_BYTES * MPROC__SMALL_BYTES;
         for (;;) {
                 struct mproc__segment *fresh = NULL, *old;
                 pid_t pid = getpid();
                 int r;
 
                 mproc__lock(MPROC__LOCK_SEGMENTS);
-                r = cut_locked(pid, ret);
+                r = cut_locked(pid, bytes, ret);
                 mproc__unlock(MPROC__LOCK_SEGMENTS);
                 if (r > 0)
                         return 0;
@@ -75,7 +78,7 @@ mproc__small_create(const char *what, struct mproc__small *ret)
                 if (r < 0)
                         return r;
                 mproc__lock(MPROC__LOCK_SEGMENTS);
-                if (cutter.segment && cutter.pid == pid && cutter.used < SEGMENT_BYTES) {
+                if (cutter.segment && cutter.pid == pid && SEGMENT_BYTES - cutter.used >= bytes) {
                         old = fresh; /* another thread was faster */
                 } else {
                         old = cutter.segment;

@@ -14,14 +14,31 @@
 #include "shm/segment.h"
 
 #define MPROC__SMALL_BYTES 128 /* the size of a place: no two share a pair of cache lines */
+#define MPROC__SMALL_BYTES_MAX (1u << 18)
 
 struct mproc__small {
         struct mproc__segment *segment; /* one reference */
         uint32_t offset;
 };
 
-/* A new place, all zeros.  With words; what: "lock". */
-int mproc__small_create(const char *what, struct mproc__small *ret);
+/*
+ * A new place of so many bytes, all zeros, of which as many as fill whole places are taken.  At
+ * most MPROC__SMALL_BYTES_MAX.  With words; what: "lock".
+ */
+int mproc__small_create_bytes(const char *what, uint32_t bytes, struct mproc__small *ret);
+
+static inline int
+mproc__small_create(const char *what, struct mproc__small *ret)
+{
+        return mproc__small_create_bytes(what, MPROC__SMALL_BYTES, ret);
+}
+
+/* Does a place that came from somebody else have room for so many bytes? */
+static inline bool
+mproc__small_has(const struct mproc__small *small, uint32_t bytes)
+{
+        return small->segment->size - small->offset >= bytes;
+}
 
 void mproc__small_encode(const struct mproc__small *small, struct mproc__encoder *encoder);
 int mproc__small_decode(struct mproc__decoder *decoder, const char *what, struct mproc__small *ret);
