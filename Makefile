@@ -2,8 +2,9 @@
 # make test       install what is missing (Debian: apt-get), build, run all tests: under a minute
 # make check      all of it again with clang, the sanitizers and valgrind, and the static checkers
 # make demo       the examples at work, on real files
-# make bench      start costs beside the peers'; make bench-plots draws them
+# make bench      start costs, queues and locks beside the peers'; make bench-plots draws them
 # make crash      a process dies at every named point, after every instruction, two at a time; mutants are caught
+# make chaos      a storm of kills over everything at work: SECONDS=600 SEED=...
 # make soak       100,000 starts by each method (CYCLES=...), nothing may be left
 # make install    release build to PREFIX (/usr/local), staged below DESTDIR
 # make format     clang-format decides spaces
@@ -46,6 +47,10 @@ crash:
 	@sh tools/setup.sh test
 	@sh tests/crash/crash.sh
 
+chaos:
+	@sh tools/setup.sh test
+	@sh tests/chaos/chaos.sh $(or $(SECONDS),600) $(SEED)
+
 soak: release-tests
 	@MPROC_SOAK_CYCLES=$(CYCLES) MPROC_TEST_TIMEOUT_SCALE=100 sh -c 'for p in build/soak/bin/*soak_test; do $$p; done'
 
@@ -69,4 +74,4 @@ format:
 clean:
 	@rm -rf build compile_commands.json
 
-.PHONY: all test check demo bench bench-plots crash soak release release-tests install format clean
+.PHONY: all test check demo bench bench-plots crash chaos soak release release-tests install format clean

@@ -1,0 +1,3 @@
+# One program of several files; crews stand in crew_NAME.c.
+file(GLOB crews CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/crew_*.c)
+mproc_test(chaos mproc ${CMAKE_CURRENT_LIST_DIR}/chaos.c ${crews})
