@@ -5,54 +5,13 @@
  * Runs in: the conductor, after the workers have ended.
  */
 #define _GNU_SOURCE
+#include "figures.h"
 #include "run.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
 /* --- figures ------------------------------------------------------------------------------------ */
-
-struct spread {
-        size_t count;
-        double median, low, high; /* low, high: the 10th and the 90th of a hundred */
-};
-
-static int
-compare_doubles(const void *a, const void *b)
-{
-        double x = *(const double *)a, y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
-static double
-quantile(const double *sorted, size_t count, double q)
-{
-        double at = q * (double)(count - 1);
-        size_t below = (size_t)at;
-
-        if (below + 1 >= count)
-                return sorted[count - 1];
-        return sorted[below] + (at - (double)below) * (sorted[below + 1] - sorted[below]);
-}
-
-static struct spread
-spread_of(double *values, size_t count)
-{
-        struct spread spread = { count, 0, 0, 0 };
-
-        if (count == 0)
-                return spread;
-        qsort(values, count, sizeof *values, compare_doubles);
-        spread.median = quantile(values, count, 0.5);
-        spread.low = quantile(values, count, 0.1);
-        spread.high = quantile(values, count, 0.9);
-        return spread;
-}
 
 static struct spread
 cost_us(const struct bench_series *series)
@@ -63,7 +22,7 @@ cost_us(const struct bench_series *series)
         for (i = 0; i < series->count; i++)
                 if (series->ns[i] != 0)
                         values[count++] = (double)series->ns[i] / 1000.0;
-        return spread_of(values, count);
+        return bench_spread(values, count);
 }
 
 /* Of two series of one unit: figures with the same index were measured side by side. */
@@ -76,7 +35,7 @@ ratio(const struct bench_series *one, const struct bench_series *other)
         for (i = 0; i < n; i++)
                 if (one->ns[i] != 0 && other->ns[i] != 0)
                         values[count++] = (double)one->ns[i] / (double)other->ns[i];
-        return spread_of(values, count);
+        return bench_spread(values, count);
 }
 
 static struct spread
@@ -92,22 +51,6 @@ ratio_to_baseline(const struct bench_run *run, int who, size_t size)
 
 /* --- tables ------------------------------------------------------------------------------------- */
 
-/* 163 -> "163", 47622 -> "47,622" */
-static const char *
-with_commas(double value, char text[32])
-{
-        char digits[32];
-        int len = snprintf(digits, sizeof digits, "%.0f", value), i, n = 0;
-
-        for (i = 0; i < len; i++) {
-                if (i > 0 && (len - i) % 3 == 0)
-                        text[n++] = ',';
-                text[n++] = digits[i];
-        }
-        text[n] = '\0';
-        return text;
-}
-
 static bool
 present_anywhere(const struct bench_run *run, int who)
 {
@@ -117,22 +60,6 @@ present_anywhere(const struct bench_run *run, int who)
                 if (run->present[who][size])
                         return true;
         return false;
-}
-
-/* The bench itself keeps about one CPU busy, for most of the time. */
-static void
-print_machine(void)
-{
-        long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-        double load[3] = { 0, 0, 0 };
-        struct utsname system;
-
-        if (uname(&system) != 0 || getloadavg(load, 3) < 1)
-                return;
-        printf("%s %s, %ld CPUs, load %.1f\n", system.sysname, system.release, cpus, load[0]);
-        if (load[0] > (double)cpus + 1)
-                printf("Other work kept the machine busy: the times are too long, the ratios are rough.\n");
-        printf("\n");
 }
 
 static void
@@ -163,7 +90,7 @@ print_costs(const struct bench_run *run)
                 printf("%-30s", bench_infos[who].label);
                 for (size = 0; size < run->size_count; size++) {
                         cost = cost_us(&run->series[who][size]);
-                        printf("%11s", cost.count > 0 ? with_commas(cost.median, text) : "-");
+                        printf("%11s", cost.count > 0 ? bench_commas(cost.median, text) : "-");
                 }
                 printf("\n");
         }
@@ -241,11 +168,6 @@ print_memory(const struct bench_run *run)
 
 /* --- targets -------------------------------------------------------------------------------------- */
 
-struct target {
-        const char *text;
-        double limit, value; /* value < 0: not measured */
-};
-
 static double
 worst_ratio(const struct bench_run *run, int who)
 {
@@ -279,64 +201,28 @@ growth(const struct bench_run *run, int who)
 #define TARGETS 6
 
 static void
-make_targets(const struct bench_run *run, struct target targets[TARGETS])
+make_targets(const struct bench_run *run, struct bench_target targets[TARGETS])
 {
         double kib = run->idle_bytes[2] >= 0 ? (double)run->idle_bytes[2] / 1024.0 : -1;
-        const struct target all[TARGETS] = {
-                { "spawn / posix_spawn of the same program", 1.25, worst_ratio(run, MPROC_SPAWN) },
-                { "forkserver / bare fork server", 1.30, worst_ratio(run, MPROC_FORKSERVER) },
-                { "fork / raw fork + wait", 1.15, worst_ratio(run, MPROC_FORK) },
-                { "spawn from the largest parent / from the smallest", 1.10, growth(run, MPROC_SPAWN) },
-                { "forkserver from the largest parent / from the smallest", 1.10, growth(run, MPROC_FORKSERVER) },
-                { "idle forkserver child, KiB of its own", 250, kib },
+        const struct bench_target all[TARGETS] = {
+                { "spawn / posix_spawn of the same program", 1.25, worst_ratio(run, MPROC_SPAWN), false },
+                { "forkserver / bare fork server", 1.30, worst_ratio(run, MPROC_FORKSERVER), false },
+                { "fork / raw fork + wait", 1.15, worst_ratio(run, MPROC_FORK), false },
+                { "spawn from the largest parent / from the smallest", 1.10, growth(run, MPROC_SPAWN), false },
+                { "forkserver from the largest parent / from the smallest", 1.10, growth(run, MPROC_FORKSERVER),
+                  false },
+                { "idle forkserver child, KiB of its own", 250, kib, false },
         };
 
         memcpy(targets, all, sizeof all);
 }
 
-static const char *
-verdict(const struct target *target)
-{
-        if (target->value < 0)
-                return "not measured";
-        return target->value <= target->limit ? "reached" : "not reached";
-}
-
-static void
-print_targets(const struct target targets[TARGETS])
-{
-        char value[32];
-        int i;
-
-        printf("Targets (of a ratio to a baseline, the worst size counts)\n\n%-58s%10s%10s\n", "", "at most", "here");
-        for (i = 0; i < TARGETS; i++) {
-                snprintf(value, sizeof value, targets[i].limit < 10 ? "%.2f" : "%.0f", targets[i].value);
-                printf(targets[i].limit < 10 ? "%-58s%10.2f%10s  %s\n" : "%-58s%10.0f%10s  %s\n", targets[i].text,
-                       targets[i].limit, targets[i].value < 0 ? "-" : value, verdict(&targets[i]));
-        }
-}
-
 /* --- CSV ------------------------------------------------------------------------------------------- */
-
-static FILE *
-open_csv(const struct bench_run *run, const char *name)
-{
-        char path[4096];
-        FILE *file;
-
-        if (run->out == NULL)
-                return NULL;
-        snprintf(path, sizeof path, "%s/%s", run->out, name);
-        file = fopen(path, "we");
-        if (file == NULL)
-                fprintf(stderr, "mproc-bench: %s: %s\n", path, strerror(errno));
-        return file;
-}
 
 static void
 write_costs(const struct bench_run *run)
 {
-        FILE *file = open_csv(run, "start-cost.csv");
+        FILE *file = bench_open_csv(run->out, "start-cost.csv");
         struct spread cost, against;
         size_t size;
         int who;
@@ -364,28 +250,10 @@ write_costs(const struct bench_run *run)
 }
 
 static void
-write_targets(const struct bench_run *run, const struct target targets[TARGETS])
-{
-        FILE *file = open_csv(run, "targets.csv");
-        int i;
-
-        if (file == NULL)
-                return;
-        fprintf(file, "target,limit,value,verdict\n");
-        for (i = 0; i < TARGETS; i++)
-                if (targets[i].value < 0)
-                        fprintf(file, "\"%s\",%g,,%s\n", targets[i].text, targets[i].limit, verdict(&targets[i]));
-                else
-                        fprintf(file, "\"%s\",%g,%.3f,%s\n", targets[i].text, targets[i].limit, targets[i].value,
-                                verdict(&targets[i]));
-        fclose(file);
-}
-
-static void
 write_memory(const struct bench_run *run)
 {
         static const char *const methods[3] = { "fork", "spawn", "forkserver" };
-        FILE *file = open_csv(run, "idle-memory.csv");
+        FILE *file = bench_open_csv(run->out, "idle-memory.csv");
         int i;
 
         if (file == NULL)
@@ -400,17 +268,17 @@ write_memory(const struct bench_run *run)
 void
 bench_report(const struct bench_run *run)
 {
-        struct target targets[TARGETS];
+        struct bench_target targets[TARGETS];
 
         make_targets(run, targets);
-        print_machine();
+        bench_print_machine();
         print_costs(run);
         print_ratios(run);
         print_memory(run);
-        print_targets(targets);
+        bench_print_targets("Targets (of a ratio to a baseline, the worst size counts)", targets, TARGETS);
         write_costs(run);
         write_memory(run);
-        write_targets(run, targets);
+        bench_write_targets(run->out, "targets.csv", targets, TARGETS);
         if (run->out != NULL)
                 printf("\nWritten: %s/start-cost.csv, idle-memory.csv, targets.csv\n", run->out);
 }

@@ -41,6 +41,10 @@ bench) # the peers that take part
         need libuv1-dev header uv.h
         need libglib2.0-dev pkg-config --exists glib-2.0
         need libapr1-dev pkg-config --exists apr-1
+        need g++ c++ --version
+        need libboost-dev header boost/version.hpp
+        need libzmq3-dev header zmq.h
+        need libnng-dev header nng/nng.h
         need python3 python3 --version
         ;;
 check)
