@@ -374,18 +374,20 @@ bool
 mproc__ledger_oldest(struct mproc__ledger *ledger, uint32_t head_n, uint32_t *ret_index, uint64_t *ret_word)
 {
         uint32_t used = mproc__ledger_used(ledger), farthest = 0;
+        bool found = false;
 
         for (uint32_t i = 0; i < used; i++) {
                 uint64_t word = mproc__ledger_word(ledger, i);
                 uint32_t behind = head_n - atomic_load_explicit(&ledger->entries[i].number, memory_order_relaxed);
 
-                if (mproc__entry_state(word) == MPROC__ENTRY_RETURNED && behind > farthest) {
+                if (mproc__entry_state(word) == MPROC__ENTRY_RETURNED && (!found || behind > farthest)) {
+                        found = true;
                         farthest = behind;
                         *ret_index = i;
                         *ret_word = word;
                 }
         }
-        return farthest > 0;
+        return found;
 }
 
 /* --- looking, for anybody ------------------------------------------------------------------------------ */
@@ -401,6 +403,8 @@ mproc__ledger_bury(struct mproc__ledger *ledger, bool *ret_out)
         for (uint32_t i = 0; i < used; i++) {
                 uint64_t word = mproc__ledger_word(ledger, i);
 
+                if (mproc__entry_state(word) == MPROC__ENTRY_RETURNED)
+                        found = true; /* by one who may have died before he said so */
                 if (mproc__entry_state(word) != MPROC__ENTRY_LEASED)
                         continue;
                 if (!mproc__roll_is_dead(&roll, mproc__entry_owner(word)))

@@ -175,7 +175,7 @@ bool mproc__ledger_change(struct mproc__ledger *ledger, uint32_t index, uint64_t
 /* Done with it: from `word` to FREE, whatever that takes.  False: it is no longer that, and nothing happened. */
 bool mproc__ledger_settle(struct mproc__ledger *ledger, uint32_t index, uint64_t word, mproc__slot_id self);
 
-/* Leases of dead owners are RETURNED from here on.  *ret_out: some are still out.  True: there were such. */
+/* Leases of dead owners are RETURNED from here on.  *ret_out: some are still out.  True: something is RETURNED. */
 bool mproc__ledger_bury(struct mproc__ledger *ledger, bool *ret_out);
 
 /* All who sleep because of the ledger look around. */

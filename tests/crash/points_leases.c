@@ -8,6 +8,7 @@
 #include "crash/points.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 static char large[300000];
 
@@ -74,7 +75,9 @@ role_lease_and_ack(mproc_args *args)
 static void
 role_join(mproc_args *args)
 {
-        CHECK_OK(mproc_queue_join(mproc_args_queue(args, 0), MPROC_FOREVER));
+        int r = mproc_queue_join(mproc_args_queue(args, 0), MPROC_FOREVER);
+
+        _exit(r == 0 ? 0 : r == MPROC_ELOST ? 3 : 1);
 }
 
 /* --- the scenery ------------------------------------------------------------------------------------------------ */
@@ -170,6 +173,7 @@ START_METHOD_TEST(death_while_leasing_again)
                 lease(s.queue, &taken);
                 CHECK_OK(mproc_lease_return(&taken));
                 await_death(cast_victim(ctx, points[i], role_lease, MPROC_ARGS(s.queue)), points[i]);
+                sleep_ms(21); /* as long as one who finds other messages may go on without a look at the dead */
                 expect_from(&s, 1, 3, 2 + (unsigned)i, 2 + (unsigned)i, points[i]);
                 clear(&s);
         }
@@ -282,9 +286,7 @@ START_METHOD_TEST(death_while_others_join)
                 await_death(victim, points[i]);
                 CHECK_OK(mproc_process_join(joiner, scaled_ms(SERVED_MS)));
                 CHECK_OK(mproc_process_exitcode(joiner, &exitcode));
-                CHECK_INT(exitcode, i == 0); /* join fails: the task was lost */
-                if (i == 0)
-                        CHECK_CONTAINS(mproc_process_error(joiner), "MPROC_ELOST");
+                CHECK_INT(exitcode, i == 0 ? 3 : 0); /* the task was lost, or it was done */
                 mproc_process_free(joiner);
                 clear(&s);
         }
