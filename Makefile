@@ -5,6 +5,7 @@
 # make bench      start costs, queues and locks beside the peers'; make bench-plots draws them
 # make crash      a process dies at every named point, after every instruction, two at a time; mutants are caught
 # make chaos      a storm of kills over everything at work: SECONDS=600 SEED=...
+# make models     the protocols of shared memory, checked in all orders with spin; BIG=1: larger bounds
 # make soak       100,000 starts by each method (CYCLES=...), nothing may be left
 # make install    release build to PREFIX (/usr/local), staged below DESTDIR
 # make format     clang-format decides spaces
@@ -51,6 +52,10 @@ chaos:
 	@sh tools/setup.sh test
 	@sh tests/chaos/chaos.sh $(or $(SECONDS),600) $(SEED)
 
+models:
+	@sh tools/setup.sh models
+	@mkdir -p build && cd build && sh ../models/run.sh $(MODELS)
+
 soak: release-tests
 	@MPROC_SOAK_CYCLES=$(CYCLES) MPROC_TEST_TIMEOUT_SCALE=100 sh -c 'for p in build/soak/bin/*soak_test; do $$p; done'
 
@@ -74,4 +79,4 @@ format:
 clean:
 	@rm -rf build compile_commands.json
 
-.PHONY: all test check demo bench bench-plots crash chaos soak release release-tests install format clean
+.PHONY: all test check demo bench bench-plots crash chaos models soak release release-tests install format clean

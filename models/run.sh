@@ -29,7 +29,7 @@ check()
                 cat spin.out >&2
                 return 2
         fi
-        ${CC:-gcc} -O$optimise -w -DSAFETY -DCOLLAPSE -DMEMLIM="${MODELS_MB:-1900}" -o pan pan.c >&2 || return 2
+        ${CC:-cc} -O$optimise -w -DSAFETY -DCOLLAPSE -DMEMLIM="${MODELS_MB:-1900}" -o pan pan.c >&2 || return 2
         nice ./pan -E -m1000000 >pan.out 2>&1
         grep -q '^pan:.*assertion violated' pan.out && return 1
         grep -q 'errors: 0' pan.out && ! grep -Eq 'out of memory|max search depth too small|Search not completed' pan.out && return 0
@@ -37,11 +37,11 @@ check()
         return 2
 }
 
-# report KIND WANTED FLAGS...
+# report WANTED FLAGS...
 report()
 {
-        kind=$1 wanted=$2
-        shift 2
+        wanted=$1
+        shift
         [ "$wanted" = 0 ] && optimise=2 || optimise=0 # what fails fails early
         check "$@"
         got=$?
@@ -57,10 +57,11 @@ report()
         [ "$got" = "$wanted" ] || bad=1
         [ "$wanted" = 0 ] && [ "$got" = 1 ] &&
                 spin -t -p -g -l -k "$model.pml.trail" "$@" "$here/$model.pml" >"$called_from/$model.trail.txt" 2>&1
-        printf '%-10s %-58s %10s states %7s s  %s\n' "$model" "$kind$*" "${states:-?}" "${seconds:-?}" "$verdict"
+        printf '%-10s %-58s %10s states %7s s  %s\n' "$model" "$*" "${states:-?}" "${seconds:-?}" "$verdict"
 }
 
-flags_of() { sed -n "s/^ \* $1: *//p" "$here/$model.pml" | sed 's/   .*//'; }
+# The words that are flags; what follows them is for people.
+flags_of() { sed -n "s/^ \* $1: *//p" "$here/$model.pml" | awk '{ l = ""; for (i = 1; i <= NF && $i ~ /^-D/; i++) l = l " " $i; print l }'; }
 
 [ $# -gt 0 ] || set -- $(cd "$here" && ls -- *.pml | sed 's/\.pml$//')
 for model in "$@"; do
@@ -70,12 +71,12 @@ for model in "$@"; do
         [ -z "${QUICK:-}" ] || sed -i 1q runs
         [ -z "${BIG:-}" ] || flags_of BIG >>runs
         while read -r flags; do
-                report '' 0 $flags
+                report 0 $flags
         done <runs
         [ -z "${QUICK:-}" ] || continue
         sed -n 's/^ \* \(MUTANT_[A-Z_0-9]*\):.*/\1/p' "$here/$model.pml" >mutants
         while read -r mutant; do
-                report '' 1 "-D$mutant" $(flags_of "$mutant")
+                report 1 "-D$mutant" $(flags_of "$mutant")
         done <mutants
 done
 [ $bad = 0 ] || echo 'models: something is wrong, see above' >&2

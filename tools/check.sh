@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # check.sh [STEP...] - everything that make test does, under every watcher there is.
-# Steps: dev clang asan tsan valgrind cppcheck tidy; without a step, all of them.
+# Steps: dev clang asan tsan valgrind cppcheck tidy models; without a step, all of them.
 # A watcher that is not installed is named and left out.
 set -u -o pipefail
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
 steps=("$@")
-[ $# -gt 0 ] || steps=(dev clang asan tsan valgrind cppcheck tidy)
+[ $# -gt 0 ] || steps=(dev clang asan tsan valgrind cppcheck tidy models)
 results=()
 
 missing() { command -v "$1" >/dev/null || { echo "$1 is not here: left out"; return 0; }; return 1; }
@@ -56,6 +56,7 @@ step()
         valgrind) missing valgrind || valgrind_subset ;;
         cppcheck) missing cppcheck || cppcheck_all ;;
         tidy) missing clang-tidy || tidy_all ;;
+        models) missing spin || (mkdir -p build && cd build && QUICK=1 sh ../models/run.sh) ;; # all of it: make models
         *) echo "no step $1"; false ;;
         esac
 }

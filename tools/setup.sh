@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # setup.sh WHAT - see that the tools for a make target are here; on Debian and its like, install
-# those that are missing.  WHAT: build, test, demo, check, bench.  Silent when nothing is missing.
+# those that are missing.  WHAT: build, test, demo, check, bench, models.  Silent when nothing is missing.
 set -eu
 
 what=${1:-build}
@@ -53,6 +53,9 @@ check)
         need cppcheck cppcheck --version
         need clang-tidy clang-tidy --version
         ;;
+esac
+case $what in
+check | models) need spin spin -V ;;
 esac
 [ -n "$missing" ] || exit 0
 
