@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
 #
-# bench/plot.awk - start-cost.csv in, SVG out.
+# bench/chart.awk - figures in, SVG out; what all charts of the bench have in common.
 #
-# Sizes stand at even distances, from 0 upward; the cost is on a logarithmic
-# axis.  Colour tells the family, the dashes of a line the bare system under
-# it.  Names stand at the right ends, pushed apart where lines meet; peers whose
-# ends coincide share one name.  The picture paints its own background, so that it
-# can be read whatever the page around it looks like.
+# awk -f chart.awk -f WHAT.awk: the second file reads the CSV file, calls show() for each
+# contender and figure() for each figure, sets title, about, subtitle and caption, and says
+# what stands at the axes: x_text(x), y_tick(y), y_text(y).
+#
+# Values of x stand at even distances; y is on a logarithmic axis.  Colour tells the
+# family, the dashes of a line the bare system under it.  Names stand at the
+# right ends, pushed apart where lines meet; peers whose ends coincide share one name.
+# The picture paints its own background, so that it can be read whatever the page
+# around it looks like.
 
 # contender, class of the line, name at its end
 function show(contender, class, name)
@@ -16,65 +20,35 @@ function show(contender, class, name)
         name_of[contender] = name
 }
 
-BEGIN {
-        left = 70; top = 76; width = 540; height = 380; right = 330; bottom = 62
-        show("libuv", "peer", "libuv")
-        show("glib", "peer", "GLib")
-        show("glib_leave_fds", "peer", "GLib, descriptors left open")
-        show("apr", "peer", "APR")
-        show("boost", "peer", "Boost.Process")
-        show("python_fork", "python", "Python fork")
-        show("python_spawn", "python", "Python spawn")
-        show("python_forkserver", "python", "Python forkserver")
-        show("raw_fork", "fork raw", "fork + wait")
-        show("posix_spawn", "spawn raw", "posix_spawn")
-        show("bare_server", "server raw", "bare fork server")
-        show("mproc_fork", "fork ours", "mproc fork")
-        show("mproc_spawn", "spawn ours", "mproc spawn")
-        show("mproc_forkserver", "server ours", "mproc forkserver")
+# One point of a contender's line.
+function figure(contender, x, y)
+{
+        if (!(x in x_known)) {
+                x_known[x] = 1
+                xs[++x_count] = x
+        }
+        value[contender, x] = y
+        if (!lowest || y < lowest)
+                lowest = y
+        if (y > highest)
+                highest = y
 }
 
-NR > 1 {
-        sub(/"[^"]*"/, "") # the label may hold commas
-        split($0, field, ",")
-        if (!(field[3] in size_index)) {
-                size_index[field[3]] = 1
-                sizes[++size_count] = field[3] + 0
-        }
-        cost[field[1], field[3] + 0] = field[5] + 0
-        if (!lowest || field[5] + 0 < lowest)
-                lowest = field[5] + 0
-        if (field[5] + 0 > highest)
-                highest = field[5] + 0
+BEGIN {
+        left = 70; top = 76; width = 540; height = 380; right = 330; bottom = 62
 }
 
 function log10(v) { return log(v) / log(10) }
 
-function x_of(i) { return left + (size_count > 1 ? width * (i - 1) / (size_count - 1) : width / 2) }
+function x_of(i) { return left + (x_count > 1 ? width * (i - 1) / (x_count - 1) : width / 2) }
 
-function y_of(us) { return top + height * (1 - (log10(us) - decade_low) / (decade_high - decade_low)) }
+function y_of(y) { return top + height * (1 - (log10(y) - decade_low) / (decade_high - decade_low)) }
 
-function size_text(mib)
+function sort_xs(    i, j, t)
 {
-        if (mib == 0)
-                return "0"
-        return mib % 1024 == 0 ? mib / 1024 " GiB" : mib " MiB"
-}
-
-function time_text(us)
-{
-        if (us < 1000)
-                return sprintf("%.2f ms", us / 1000)
-        if (us < 10000)
-                return sprintf("%.1f ms", us / 1000)
-        return sprintf("%.0f ms", us / 1000)
-}
-
-function sort_sizes(    i, j, t)
-{
-        for (i = 2; i <= size_count; i++)
-                for (j = i; j > 1 && sizes[j - 1] > sizes[j]; j--) {
-                        t = sizes[j]; sizes[j] = sizes[j - 1]; sizes[j - 1] = t
+        for (i = 2; i <= x_count; i++)
+                for (j = i; j > 1 && xs[j - 1] > xs[j]; j--) {
+                        t = xs[j]; xs[j] = xs[j - 1]; xs[j - 1] = t
                 }
 }
 
@@ -82,8 +56,8 @@ function print_head()
 {
         printf "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" aria-labelledby=\"title about\">\n",
                 left + width + right, top + height + bottom, left + width + right, top + height + bottom
-        print "<title id=\"title\">What it costs to start a process</title>"
-        print "<desc id=\"about\">Time for start, exit and join of an empty child over the private memory of the parent, mproc beside the bare system, C libraries and Python.</desc>"
+        print "<title id=\"title\">" title "</title>"
+        print "<desc id=\"about\">" about "</desc>"
         print "<style>"
         print "text { font: 13px system-ui, 'DejaVu Sans', Helvetica, Arial, sans-serif; fill: #1f2328 }"
         print ".title { font-size: 18px; font-weight: 600 } .quiet { fill: #59636e }"
@@ -101,34 +75,34 @@ function print_head()
         print "</style>"
         printf "<rect class=\"back\" x=\".5\" y=\".5\" width=\"%d\" height=\"%d\" rx=\"8\"/>\n",
                 left + width + right - 1, top + height + bottom - 1
-        printf "<text class=\"title\" x=\"%d\" y=\"32\">What it costs to start a process</text>\n", left
-        printf "<text class=\"quiet\" x=\"%d\" y=\"54\">start, exit and join of an empty child, median; dashed: the bare system calls; lower is better</text>\n", left
+        printf "<text class=\"title\" x=\"%d\" y=\"32\">%s</text>\n", left, title
+        printf "<text class=\"quiet\" x=\"%d\" y=\"54\">%s</text>\n", left, subtitle
 }
 
 function print_axes(    d, m, i)
 {
         for (d = decade_low; d <= decade_high; d++) {
                 printf "<path class=\"grid\" d=\"M%d %.1fH%d\"/>\n", left, y_of(10 ^ d), left + width
-                printf "<text class=\"quiet\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s ms</text>\n", left - 8,
-                        y_of(10 ^ d) + 4, 10 ^ (d - 3)
+                printf "<text class=\"quiet\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", left - 8,
+                        y_of(10 ^ d) + 4, y_tick(10 ^ d)
                 for (m = 2; m < 10 && d < decade_high; m++)
                         printf "<path class=\"grid fine\" d=\"M%d %.1fH%d\"/>\n", left, y_of(m * 10 ^ d), left + 5
         }
-        for (i = 1; i <= size_count; i++) {
+        for (i = 1; i <= x_count; i++) {
                 printf "<path class=\"grid fine\" d=\"M%.1f %dV%d\"/>\n", x_of(i), top, top + height
                 printf "<text class=\"quiet\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", x_of(i),
-                        top + height + 20, size_text(sizes[i])
+                        top + height + 20, x_text(xs[i])
         }
-        printf "<text class=\"quiet\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">private memory of the parent</text>\n",
-                left + width / 2, top + height + 44
+        printf "<text class=\"quiet\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n",
+                left + width / 2, top + height + 44, caption
 }
 
 # The line, and at its last point a label to be placed.
 function print_line(contender,    i, path, last)
 {
-        for (i = 1; i <= size_count; i++)
-                if ((contender, sizes[i]) in cost) {
-                        path = path sprintf("%s%.1f %.1f", path == "" ? "M" : "L", x_of(i), y_of(cost[contender, sizes[i]]))
+        for (i = 1; i <= x_count; i++)
+                if ((contender, xs[i]) in value) {
+                        path = path sprintf("%s%.1f %.1f", path == "" ? "M" : "L", x_of(i), y_of(value[contender, xs[i]]))
                         last = i
                 }
         if (path == "")
@@ -136,8 +110,8 @@ function print_line(contender,    i, path, last)
         printf "<path class=\"line %s\" d=\"%s\"/>\n", class_of[contender], path
         labels++
         label_x[labels] = x_of(last)
-        label_us[labels] = cost[contender, sizes[last]]
-        label_end[labels] = y_of(label_us[labels])
+        label_value[labels] = value[contender, xs[last]]
+        label_end[labels] = y_of(label_value[labels])
         label_class[labels] = class_of[contender]
         label_text[labels] = name_of[contender]
 }
@@ -153,13 +127,13 @@ function merge_labels(    i, j, kept, n)
                                         (label_end[j] - label_end[i]) ^ 2 < 64)
                                         n = j
                 if (n) {
-                        label_us[n] = (label_us[n] * label_count[n] + label_us[i]) / (label_count[n] + 1)
+                        label_value[n] = (label_value[n] * label_count[n] + label_value[i]) / (label_count[n] + 1)
                         label_count[n]++
                         label_text[n] = label_text[n] ", " label_text[i]
                 } else {
                         kept++
                         label_count[kept] = 1
-                        label_x[kept] = label_x[i]; label_us[kept] = label_us[i]; label_end[kept] = label_end[i]
+                        label_x[kept] = label_x[i]; label_value[kept] = label_value[i]; label_end[kept] = label_end[i]
                         label_class[kept] = label_class[i]; label_text[kept] = label_text[i]
                 }
         }
@@ -169,7 +143,7 @@ function merge_labels(    i, j, kept, n)
 function swap_labels(a, b,    t)
 {
         t = label_x[a]; label_x[a] = label_x[b]; label_x[b] = t
-        t = label_us[a]; label_us[a] = label_us[b]; label_us[b] = t
+        t = label_value[a]; label_value[a] = label_value[b]; label_value[b] = t
         t = label_end[a]; label_end[a] = label_end[b]; label_end[b] = t
         t = label_class[a]; label_class[a] = label_class[b]; label_class[b] = t
         t = label_text[a]; label_text[a] = label_text[b]; label_text[b] = t
@@ -200,18 +174,18 @@ function print_labels(    i, x)
                 printf "<path class=\"lead %s\" style=\"stroke-width:1;stroke-dasharray:none\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n",
                         label_class[i], label_x[i] + 3, label_end[i], x - 4, label_y[i]
                 printf "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\">%s <tspan class=\"quiet\">%s</tspan></text>\n",
-                        label_class[i], x, label_y[i] + 4.5, label_text[i], time_text(label_us[i])
+                        label_class[i], x, label_y[i] + 4.5, label_text[i], y_text(label_value[i])
         }
 }
 
 END {
-        if (!size_count) {
-                print "plot.awk: no figures in the input" > "/dev/stderr"
+        if (!x_count) {
+                print "chart.awk: no figures in the input" > "/dev/stderr"
                 exit 1
         }
         decade_low = int(log10(lowest))
         decade_high = int(log10(highest)) + 1
-        sort_sizes()
+        sort_xs()
         print_head()
         print_axes()
         for (n = 1; n <= shown_count; n++)
