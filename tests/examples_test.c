@@ -65,6 +65,11 @@ START_METHOD_TEST(lock)
         check_prints("lock", method, "4 children counted to 4000\nthe lock is ours: its last owner died with it\n");
 }
 
+START_METHOD_TEST(leases)
+{
+        check_prints("leases", method, "59 jobs done, 1 given up, 6 workers killed by the parent\n");
+}
+
 /* That the daemon is gone afterwards, the runner sees. */
 START_METHOD_TEST(daemon_worker)
 {
