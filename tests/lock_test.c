@@ -240,7 +240,7 @@ use_many_locks(mproc_args *args)
 
         for (size_t i = 0; i < n; i++)
                 CHECK_INT(mproc_lock_locked(mproc_args_lock(args, i)), i % 3 == 0);
-        CHECK(count_fds() <= before);
+        CHECK(count_fds() <= before + 2 * portable_build()); /* who has a lock there joins the program at once */
         for (size_t i = 0; i < n; i++)
                 if (i % 3)
                         CHECK_OK(mproc_lock_acquire(mproc_args_lock(args, i), 0));

@@ -95,7 +95,8 @@ TEST(it_is_acquired_again_and_released_as_often)
                         CHECK_INT(mproc_rlock_look(rlock, &holder), 1);
                         CHECK_INT(holder.depth, depth);
                         CHECK_INT(holder.pid, getpid());
-                        CHECK_INT(holder.thread, thread_id());
+                        if (!portable_build()) /* there, threads have numbers of their own */
+                                CHECK_INT(holder.thread, thread_id());
                         CHECK_STR(holder.name, "MainProcess");
                 }
                 for (int depth = 100; depth > 0; depth--) {

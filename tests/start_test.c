@@ -461,6 +461,8 @@ TEST(fork_with_threads_is_warned_of_once)
 
         if (under_tsan())
                 SKIP("ThreadSanitizer has a thread of its own");
+        if (portable_build())
+                SKIP("POSIX does not tell how many threads a process has");
         mproc_set_log(hear, &heard);
         heard.p = create(ctx, return_argument, MPROC_ARGS(1));
         CHECK_OK(mproc_process_start(heard.p));
@@ -706,7 +708,7 @@ HELPER(starts_at_the_process_limit)
         CHECK(setrlimit(RLIMIT_NPROC, &none) == 0);
         for (int i = 0; i < 2; i++) {
                 CHECK_CODE(mproc_process_start(p), -EAGAIN);
-                CHECK_CONTAINS(mproc_last_error(), strcmp(argv[1], "spawn") == 0 ? "clone" : "fork");
+                CHECK_CONTAINS(mproc_last_error(), strcmp(argv[1], "spawn") == 0 && !portable_build() ? "clone" : "fork");
                 CHECK_INT(count_fds(), before);
                 CHECK_INT(count_children(), 0);
         }

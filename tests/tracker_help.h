@@ -29,7 +29,7 @@ own_name(const char *part)
 static inline bool
 name_exists(const char *name)
 {
-        char *path = text_format("/dev/shm/mproc.sem.%s", name + 1);
+        char *path = text_format("/dev/shm/%s.sem.%s", shm_prefix(), name + 1);
         bool found = access(path, F_OK) == 0;
 
         free(path);

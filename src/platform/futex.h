@@ -58,6 +58,9 @@ int mproc__word_clear_low_and_wake_all(mproc__word *word, unsigned bits); /* wor
 
 struct mproc__word_thread {
         uint32_t tid;      /* 0: not filled in yet */
+#ifdef MPROC_PORTABLE
+        uint32_t serial;   /* no two threads of a process have the same; tid may be shared by many */
+#endif
         bool told_of_dead; /* the three sentences above hold: a dead thread's word wakes somebody */
         void *volatile *pending;
         uintptr_t offset; /* what to subtract from a word's address for `pending` */
@@ -73,6 +76,17 @@ mproc__word_thread(void)
         if (__builtin_expect(mproc__word_self.tid == 0, 0))
                 mproc__word_thread_init();
         return &mproc__word_self;
+}
+
+/* What no other thread of this process has; where the system has ids of threads, it is that. */
+static inline uint32_t
+mproc__word_thread_id(void)
+{
+#ifdef MPROC_PORTABLE
+        return mproc__word_thread()->serial;
+#else
+        return mproc__word_thread()->tid;
+#endif
 }
 
 /* From here on the word is what this thread is busy with.  Nothing moves across. */

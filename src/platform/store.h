@@ -7,7 +7,7 @@
  *
  * Some systems can make a file without a name and give it one later.  Others (the portable
  * answers, see docs/portability.md) give it a makeshift name in the same directory,
- * mproc-UID.t.RANDOM, which goes when the real one comes.  A process that is killed in between
+ * pmproc-UID.t.RANDOM, which goes when the real one comes.  A process that is killed in between
  * leaves it behind; mproc__store_sweep removes such files once they are ten minutes old.
  */
 #ifndef MPROC_PLATFORM_STORE_H
@@ -15,6 +15,16 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
+
+/*
+ * What the names of all our files begin with.  The portable build asks who lives in another way, and
+ * would be taken for dead by the ordinary one, so the two do not look at each other's files.
+ */
+#ifdef MPROC_PORTABLE
+#define MPROC__STORE_PREFIX "pmproc"
+#else
+#define MPROC__STORE_PREFIX "mproc"
+#endif
 
 /* A new file in that directory, 0600 whatever the umask, for reading and writing: its descriptor, or -errno. */
 int mproc__store_unnamed(const char *directory);
@@ -35,10 +45,10 @@ int mproc__store_reopen(int fd, const char *path, int *ret_fd);
 void mproc__store_sweep(const char *directory);
 
 /*
- * Have the name removed when this process exits in order, unless somebody then has taken `byte`
- * (mproc__mark_take).  Where names are given later there is nothing to do.
+ * Have the name removed when this process exits in order, unless the file then has more than
+ * size_max bytes, which somebody may need.  Where names are given later there is nothing to do.
  */
-void mproc__store_forget_at_exit(int fd, const char *path, off_t byte);
+void mproc__store_forget_at_exit(int fd, const char *path, off_t size_max);
 
 /*
  * Life.  An open file description holds it, and with it all processes that have the

@@ -48,7 +48,7 @@ mproc__beacon_path(uid_t owner, const struct mproc__program_id *id, char ret_pat
         char text[MPROC__ID_TEXT_MAX];
 
         mproc__program_id_text(id, text);
-        (void)snprintf(ret_path, MPROC__BEACON_PATH_MAX, MPROC__SHM_DIR "/mproc-%lu.%s", (unsigned long)owner, text);
+        (void)snprintf(ret_path, MPROC__BEACON_PATH_MAX, MPROC__SHM_DIR "/" MPROC__STORE_PREFIX "-%lu.%s", (unsigned long)owner, text);
 }
 
 int
@@ -66,7 +66,7 @@ name_at_birth(int fd, const struct mproc__program_id *id)
 
         mproc__beacon_path(geteuid(), id, path);
         if ((r = mproc__store_name(fd, path)) == 0)
-                mproc__store_forget_at_exit(fd, path, MPROC__BEACON_TRACKER_BYTE);
+                mproc__store_forget_at_exit(fd, path, MPROC__BEACON_NAMES_AT);
         return r;
 }
 

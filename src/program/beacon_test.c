@@ -3,6 +3,7 @@
  * program/beacon_test.c - whose locks are whose, and which programs live.
  */
 #include "named_help.h"
+#include "platform/store.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -83,6 +84,10 @@ TEST(a_program_lives_as_long_as_anybody_has_its_description)
         int first = mproc__shm_unnamed(), second, stranger, sweeper, pair[2];
         pid_t pid;
 
+        if (portable_build()) {
+                mproc__store_discard(first);
+                SKIP("a process does not see its own record locks");
+        }
         CHECK(first >= 0);
         CHECK_OK(mproc__beacon_init(first, &id));
         CHECK_OK(mproc__beacon_reopen(first, &stranger));
@@ -172,7 +177,8 @@ make_dead_program(const char *object, char ret_path[MPROC__BEACON_PATH_MAX])
         CHECK_OK(mproc__table_add(fd, SEM, object, &header.object, &at));
         mproc__beacon_path(geteuid(), &id, ret_path);
         (void)snprintf(link_path, sizeof link_path, "/proc/self/fd/%d", fd);
-        CHECK(linkat(AT_FDCWD, link_path, AT_FDCWD, ret_path, AT_SYMLINK_FOLLOW) == 0);
+        if (!portable_build()) /* it has its name from birth there */
+                CHECK(linkat(AT_FDCWD, link_path, AT_FDCWD, ret_path, AT_SYMLINK_FOLLOW) == 0);
         close(fd);
         return id;
 }

@@ -42,7 +42,7 @@ mproc__name_kind_text(uint32_t kind)
 void
 mproc__named_path(enum mproc__name_kind kind, const char *name, char ret_path[MPROC__NAMED_PATH_MAX])
 {
-        (void)snprintf(ret_path, MPROC__NAMED_PATH_MAX, MPROC__SHM_DIR "/mproc.%s.%s", kinds[kind].prefix, name + 1);
+        (void)snprintf(ret_path, MPROC__NAMED_PATH_MAX, MPROC__SHM_DIR "/" MPROC__STORE_PREFIX ".%s.%s", kinds[kind].prefix, name + 1);
 }
 
 int
@@ -181,7 +181,7 @@ fail_open(int r, enum mproc__name_kind kind, const char *name)
                 return mproc__fail(-EACCES, "the %s \"%s\" belongs to another user", text, name);
         if (r == MPROC_ECORRUPT)
                 return mproc__fail(r,
-                                   "what lies at " MPROC__SHM_DIR "/mproc.%s.%s is not a %s of mproc; if it is not "
+                                   "what lies at " MPROC__SHM_DIR "/" MPROC__STORE_PREFIX ".%s.%s is not a %s of mproc; if it is not "
                                    "needed, remove it by hand",
                                    kinds[kind].prefix, name + 1, text);
         return mproc__fail_errno(-r, "cannot open the %s \"%s\"", text, name);

@@ -121,7 +121,7 @@ sweep_dead_programs_locked(DIR *directory, const struct mproc__program_id *excep
         char prefix[32];
         int removed = 0;
 
-        (void)snprintf(prefix, sizeof prefix, "mproc-%lu.", (unsigned long)geteuid());
+        (void)snprintf(prefix, sizeof prefix, MPROC__STORE_PREFIX "-%lu.", (unsigned long)geteuid());
         while ((entry = readdir(directory)))
                 if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
                     parse_id(entry->d_name + strlen(prefix), &id) &&

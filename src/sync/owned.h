@@ -72,7 +72,7 @@ int mproc__owned_release_slow(struct mproc__owned *lock);
 static inline void
 mproc__owned_hold(struct mproc__owned *lock, uint32_t me)
 {
-        atomic_store_explicit(&lock->holder, (uint64_t)me << 32 | mproc__word_thread()->tid, memory_order_relaxed);
+        atomic_store_explicit(&lock->holder, (uint64_t)me << 32 | mproc__word_thread_id(), memory_order_relaxed);
 }
 
 /*
@@ -121,7 +121,7 @@ mproc__owned_is_mine(struct mproc__owned *lock, uint32_t me)
 {
         return (atomic_load_explicit(&lock->word, memory_order_relaxed) & MPROC__WORD_OWNER) == me &&
                atomic_load_explicit(&lock->holder, memory_order_relaxed) ==
-                       ((uint64_t)me << 32 | mproc__word_thread()->tid);
+                       ((uint64_t)me << 32 | mproc__word_thread_id());
 }
 
 /* Is it held at this moment, by anybody alive or dead? */

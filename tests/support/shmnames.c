@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define FOLDER "/dev/shm"
@@ -22,7 +23,7 @@ prefix(void)
 {
         const char *wanted = getenv("MPROC_TEST_SHM_PREFIX");
 
-        return wanted ? wanted : "mproc";
+        return wanted ? wanted : shm_prefix();
 }
 
 void
@@ -74,6 +75,8 @@ is_locked(const char *path)
         if (fd < 0)
                 return false;
         locked = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+        if (portable_build() && flock(fd, LOCK_SH | LOCK_NB) != 0)
+                locked = true;
         close(fd);
         return locked;
 }
@@ -94,7 +97,7 @@ owner_is_alive(const char *path)
         }
         if (len != (ssize_t)sizeof id)
                 return false;
-        at = (size_t)snprintf(beacon, sizeof beacon, FOLDER "/mproc-%lu.", (unsigned long)geteuid());
+        at = (size_t)snprintf(beacon, sizeof beacon, FOLDER "/%s-%lu.", shm_prefix(), (unsigned long)geteuid());
         for (size_t i = 0; i < sizeof id; i++)
                 at += (size_t)snprintf(beacon + at, sizeof beacon - at, "%02x", id[i]);
         return is_locked(beacon);
@@ -106,10 +109,12 @@ program_is_dead(const char *name)
 {
         char path[300];
 
+        if (portable_build() && strncmp(name, "pmproc-", 7) == 0)
+                return false; /* what was killed there leaves files to the next program of this user */
         snprintf(path, sizeof path, FOLDER "/%s", name);
         if (access(path, F_OK) != 0)
                 return false;
-        return !is_locked(path) && !(strncmp(name, "mproc.", 6) == 0 && owner_is_alive(path));
+        return !is_locked(path) && !(strncmp(name + portable_build(), "mproc.", 6) == 0 && owner_is_alive(path));
 }
 
 /* What left() hears of is new and dead. */

@@ -33,6 +33,31 @@ bool under_asan(void);
 bool under_tsan(void); /* a thread cannot be started in a forked child: skip what needs it */
 bool under_valgrind(void);
 
+/* The library was built with MPROC_PORTABLE: what POSIX alone cannot keep (docs/portability.md) is not asked for. */
+static inline bool
+portable_build(void)
+{
+#ifdef MPROC_PORTABLE
+        return true;
+#else
+        return false;
+#endif
+}
+
+/* What the names of the library's files in /dev/shm begin with. */
+static inline const char *
+shm_prefix(void)
+{
+        return portable_build() ? "pmproc" : "mproc";
+}
+
+/* The sentinel of a process is what it says over, not what the system knows of it: it may fire too early. */
+static inline bool
+without_pidfds(void)
+{
+        return under_valgrind() || portable_build();
+}
+
 /* --- descriptors ----------------------------------------------------------------------------------- */
 
 int count_fds(void);

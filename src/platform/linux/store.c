@@ -73,11 +73,11 @@ mproc__store_sweep(const char *directory)
 }
 
 void
-mproc__store_forget_at_exit(int fd, const char *path, off_t byte)
+mproc__store_forget_at_exit(int fd, const char *path, off_t size_max)
 {
         (void)fd;
         (void)path;
-        (void)byte;
+        (void)size_max;
 }
 
 static int

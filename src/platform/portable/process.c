@@ -10,9 +10,11 @@
 #include "platform/platform.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,9 +106,54 @@ mproc__plat_process_life(pid_t pid)
         return kill(pid, 0) != 0 && errno == ESRCH ? MPROC__PROCESS_ENDED : MPROC__PROCESS_UNKNOWN;
 }
 
+/*
+ * No system that we know of is asked for this in the words of POSIX, so a thread does it: the only one
+ * that this library ever makes, in a process whose parent has asked for it.  The number may
+ * mean something else by the time, if the process has closed what it did not open: then nobody is killed.
+ */
+struct watch {
+        int socket;
+        ino_t ino;
+};
+
+static void *
+watch_peer(void *arg)
+{
+        struct watch *watch = arg;
+        struct pollfd p = { .fd = watch->socket, .events = 0 };
+        struct stat st;
+
+        while (mproc__plat_poll(&p, 1, MPROC__NEVER) >= 0 && !(p.revents & (POLLHUP | POLLNVAL)))
+                ;
+        if ((p.revents & POLLHUP) && fstat(watch->socket, &st) == 0 && st.st_ino == watch->ino)
+                (void)kill(getpid(), SIGKILL);
+        free(watch);
+        return NULL;
+}
+
 int
 mproc__plat_die_with_peer(int socket)
 {
-        (void)socket;
-        return -ENOSYS;
+        struct watch *watch = malloc(sizeof *watch);
+        sigset_t all, mask;
+        pthread_t thread;
+        struct stat st;
+        int r;
+
+        if (!watch || fstat(socket, &st) != 0) {
+                r = watch ? -errno : -ENOMEM;
+                free(watch);
+                return r;
+        }
+        watch->socket = socket;
+        watch->ino = st.st_ino;
+        (void)sigfillset(&all);
+        (void)pthread_sigmask(SIG_SETMASK, &all, &mask);
+        r = -pthread_create(&thread, NULL, watch_peer, watch);
+        (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
+        if (r < 0)
+                free(watch);
+        else
+                (void)pthread_detach(thread);
+        return r;
 }

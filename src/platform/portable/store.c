@@ -40,7 +40,7 @@ static struct nameless *list; /* under the mutex */
 static struct {
         pid_t pid; /* 0: nothing */
         int fd;
-        off_t byte;
+        off_t size_max;
         char path[256];
 } at_exit;
 
@@ -233,13 +233,13 @@ mproc__store_sweep(const char *directory)
 /* --- at exit -------------------------------------------------------------------------------------- */
 
 void
-mproc__store_forget_at_exit(int fd, const char *path, off_t byte)
+mproc__store_forget_at_exit(int fd, const char *path, off_t size_max)
 {
         if (strlen(path) >= sizeof at_exit.path)
                 return;
         (void)strcpy(at_exit.path, path);
         at_exit.fd = fd;
-        at_exit.byte = byte;
+        at_exit.size_max = size_max;
         at_exit.pid = getpid();
 }
 
@@ -251,7 +251,7 @@ forget(void)
         if (at_exit.pid != getpid() || fstat(at_exit.fd, &a) != 0 || lstat(at_exit.path, &b) != 0 ||
             a.st_dev != b.st_dev || a.st_ino != b.st_ino)
                 return; /* a forked child's exit; or somebody has closed or removed it */
-        if (!mproc__mark_taken(at_exit.fd, at_exit.byte))
+        if (a.st_size <= at_exit.size_max)
                 (void)unlink(at_exit.path);
 }
 

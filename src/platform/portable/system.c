@@ -7,6 +7,7 @@
 #include "platform/platform.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #define ENTROPY_MAX 256 /* what getentropy() gives at once */
@@ -46,10 +47,15 @@ mproc__plat_process_start_time(pid_t pid)
         return 0;
 }
 
+/* For ps, and nothing depends on it: where it is as simple as this. */
 void
 mproc__plat_set_process_name(const char *name)
 {
+#ifdef __linux__
+        (void)pthread_setname_np(pthread_self(), name);
+#else
         (void)name;
+#endif
 }
 
 /* Limits of a group of processes are not seen. */

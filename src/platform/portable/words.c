@@ -41,6 +41,7 @@ static _Thread_local void *nowhere; /* what `pending` points to: the system does
 static const struct mproc__word_oracle *oracle; /* set before main(), or never */
 
 static _Atomic uint64_t taken[2]; /* a bit for each number that a thread has */
+static _Atomic uint32_t serials;
 static pthread_key_t at_thread_end;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool have_key; /* written in `once` */
@@ -190,6 +191,8 @@ mproc__word_thread_init(void)
         (void)pthread_once(&once, make_key);
         if (have_key && pthread_setspecific(at_thread_end, self) == 0)
                 number = take_number();
+        if (self->serial == 0)
+                self->serial = atomic_fetch_add(&serials, 1) + 1;
         self->told_of_dead = false;
         self->pending = (void *volatile *)&nowhere;
         self->offset = 0;
