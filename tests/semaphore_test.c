@@ -319,3 +319,283 @@ TEST(killed_waiters_take_at_most_their_permit, .limit_s = 120)
         }
         munmap(got, 4096);
 }
+
+/* --- bounded ---------------------------------------------------------------------------------------------- */
+
+TEST(a_bounded_one_tells_of_one_release_too_many)
+{
+        mproc_semaphore *s;
+
+        CHECK_OK(mproc_bounded_semaphore_create(NULL, 2, &s));
+        CHECK_CODE(mproc_semaphore_release(s), MPROC_ERELEASED);
+        CHECK_CONTAINS(mproc_last_error(), "all its 2 permits");
+        CHECK_INT(value_of(s), 2);
+        for (int round = 0; round < 20; round++) { /* beyond the wrap-around of its counters */
+                CHECK_OK(mproc_semaphore_acquire(s, 0));
+                CHECK_OK(mproc_semaphore_acquire(s, MPROC_FOREVER));
+                CHECK_CODE(mproc_semaphore_acquire(s, round % 2 ? 0 : 1), MPROC_ETIMEDOUT);
+                CHECK_OK(mproc_semaphore_release(s));
+                CHECK_OK(mproc_semaphore_release(s));
+                CHECK_CODE(mproc_semaphore_release(s), MPROC_ERELEASED);
+        }
+        CHECK_INT(value_of(s), 2);
+        mproc_semaphore_free(s);
+}
+
+TEST(wrong_options_of_a_semaphore_are_told)
+{
+        mproc_semaphore_opts opts = MPROC_SEMAPHORE_OPTS_INIT;
+        mproc_semaphore *s = NULL;
+        unsigned n;
+
+        CHECK_CODE(mproc_bounded_semaphore_create(NULL, 0, &s), -EINVAL);
+        opts.bound = 3;
+        CHECK_CODE(mproc_semaphore_create_opts(NULL, NULL, 4, &opts, &s), -EINVAL);
+        CHECK_CONTAINS(mproc_last_error(), "bounded by 3");
+        opts.bound = MPROC_SEMAPHORE_MAX + 1;
+        CHECK_CODE(mproc_semaphore_create_opts(NULL, NULL, 0, &opts, &s), -EINVAL);
+        opts.bound = 0;
+        opts.restore = 2;
+        CHECK_CODE(mproc_semaphore_create_opts(NULL, NULL, 0, &opts, &s), -EINVAL);
+        CHECK_CONTAINS(mproc_last_error(), "restore");
+        CHECK_CODE(mproc_semaphore_restored(NULL, &n), MPROC_EHANDLE);
+        CHECK(!s);
+}
+
+/* Six processes release what was acquired once: one of them succeeds, and no value beyond the bound is ever seen. */
+TEST(the_bound_holds_against_many_at_once)
+{
+        atomic_int *count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        mproc_semaphore *s;
+        pid_t pids[6];
+
+        CHECK_OK(mproc_bounded_semaphore_create(NULL, 1, &s));
+        for (int round = 0; round < 10; round++) {
+                *count = 0;
+                CHECK_OK(mproc_semaphore_acquire(s, MPROC_FOREVER));
+                for (int i = 0; i < 6; i++)
+                        if ((pids[i] = fork()) == 0) {
+                                int r = mproc_semaphore_release(s);
+
+                                CHECK(r == 0 || r == MPROC_ERELEASED);
+                                CHECK(value_of(s) <= 1);
+                                *count += r == 0;
+                                _exit(0);
+                        }
+                for (int i = 0; i < 6; i++)
+                        CHECK_INT(wait_program(pids[i], LONG_MS), 0);
+                CHECK_INT(*count, 1);
+                CHECK_INT(value_of(s), 1);
+        }
+        mproc_semaphore_free(s);
+        munmap(count, 4096);
+}
+
+HELPER(release_too_often)
+{
+        mproc_semaphore *s;
+
+        CHECK(argc == 2);
+        CHECK_OK(mproc_semaphore_attach(NULL, argv[1], &s));
+        CHECK_OK(mproc_semaphore_acquire(s, scaled_ms(LONG_MS)));
+        CHECK_OK(mproc_semaphore_acquire(s, scaled_ms(LONG_MS)));
+        CHECK_OK(mproc_semaphore_release(s));
+        CHECK_OK(mproc_semaphore_release(s));
+        CHECK_CODE(mproc_semaphore_release(s), MPROC_ERELEASED);
+        CHECK_OK(mproc_semaphore_acquire(s, 0)); /* and ends holding one */
+        mproc_semaphore_free(s);
+        return 0;
+}
+
+TEST(a_bound_holds_between_programs, .leaves_processes = true)
+{
+        mproc_semaphore_opts opts = MPROC_SEMAPHORE_OPTS_INIT;
+        char *name = fresh_name();
+        mproc_semaphore *s;
+        unsigned restored;
+        pid_t pid;
+
+        opts.bound = 2;
+        CHECK_OK(mproc_semaphore_create_opts(NULL, name, 2, &opts, &s));
+        pid = run_helper("release_too_often", (char *[]){ name, NULL }, NULL, NULL);
+        CHECK_INT(wait_program(pid, LONG_MS), 0);
+        CHECK_INT(value_of(s), 1);
+        CHECK_OK(mproc_semaphore_acquire(s, 0));
+        CHECK_OK(mproc_semaphore_acquire(s, 0)); /* that of the other program */
+        CHECK_OK(mproc_semaphore_restored(s, &restored));
+        CHECK_INT(restored, 1);
+        CHECK_CODE(mproc_semaphore_acquire(s, 0), MPROC_ETIMEDOUT);
+        CHECK_OK(mproc_semaphore_unlink(name));
+        mproc_semaphore_free(s);
+        free(name);
+}
+
+/* --- the permits of the dead ------------------------------------------------------------------------------- */
+
+static unsigned
+restored_of(mproc_semaphore *s)
+{
+        unsigned n;
+
+        CHECK_OK(mproc_semaphore_restored(s, &n));
+        return n;
+}
+
+static int
+hold_permits(mproc_args *args)
+{
+        for (int64_t i = mproc_args_int(args, 2); i > 0; i--)
+                CHECK_OK(mproc_semaphore_acquire(mproc_args_semaphore(args, 0), MPROC_FOREVER));
+        CHECK_OK(mproc_semaphore_release(mproc_args_semaphore(args, 1)));
+        for (;;)
+                pause();
+}
+
+START_METHOD_TEST(permits_of_the_killed_come_back)
+{
+        mproc_semaphore *s, *ready;
+        mproc_process *p;
+
+        CHECK_OK(mproc_bounded_semaphore_create(ctx, 3, &s));
+        CHECK_OK(mproc_semaphore_create(ctx, NULL, 0, &ready));
+        for (int round = 1; round <= 3; round++) {
+                p = start(ctx, hold_permits, MPROC_ARGS(s, ready, 2));
+                CHECK_OK(mproc_semaphore_acquire(ready, scaled_ms(LONG_MS)));
+                CHECK_OK(mproc_semaphore_acquire(s, 0));
+                CHECK_CODE(mproc_semaphore_acquire(s, 30), MPROC_ETIMEDOUT); /* he lives */
+                CHECK_OK(mproc_process_kill(p));
+                CHECK_OK(mproc_semaphore_acquire(s, scaled_ms(LONG_MS)));
+                CHECK_OK(mproc_semaphore_acquire(s, 0));
+                CHECK_CODE(mproc_semaphore_acquire(s, 0), MPROC_ETIMEDOUT);
+                CHECK_INT(restored_of(s), 2 * round);
+                finish(p, -SIGKILL);
+                for (int i = 0; i < 3; i++)
+                        CHECK_OK(mproc_semaphore_release(s));
+                CHECK_CODE(mproc_semaphore_release(s), MPROC_ERELEASED);
+        }
+        mproc_semaphore_free(s);
+        mproc_semaphore_free(ready);
+}
+
+/* An option both ways: on where nothing bounds, off where something does. */
+TEST(restoring_can_be_chosen)
+{
+        mproc_semaphore_opts opts = MPROC_SEMAPHORE_OPTS_INIT;
+        mproc_semaphore *on, *off;
+        pid_t pid;
+
+        opts.restore = 1;
+        CHECK_OK(mproc_semaphore_create_opts(NULL, NULL, 1, &opts, &on));
+        opts.restore = -1;
+        opts.bound = 1;
+        CHECK_OK(mproc_semaphore_create_opts(NULL, NULL, 1, &opts, &off));
+        if ((pid = fork()) == 0) {
+                CHECK_OK(mproc_semaphore_acquire(on, 0));
+                CHECK_OK(mproc_semaphore_acquire(off, 0));
+                _exit(0);
+        }
+        CHECK_INT(wait_program(pid, LONG_MS), 0);
+        CHECK_OK(mproc_semaphore_acquire(on, 0));
+        CHECK_CODE(mproc_semaphore_acquire(off, 30), MPROC_ETIMEDOUT);
+        CHECK_INT(restored_of(on), 1);
+        CHECK_INT(restored_of(off), 0);
+        CHECK_OK(mproc_semaphore_release(on));
+        CHECK_OK(mproc_semaphore_release(off));
+        mproc_semaphore_free(on);
+        mproc_semaphore_free(off);
+}
+
+/* The sum is right whoever releases: what one acquired another may release, and then nothing is owed. */
+TEST(a_permit_released_by_another_does_not_come_back_twice)
+{
+        mproc_semaphore *s;
+        atomic_int *step = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        pid_t pid;
+
+        CHECK_OK(mproc_bounded_semaphore_create(NULL, 2, &s));
+        if ((pid = fork()) == 0) {
+                CHECK_OK(mproc_semaphore_acquire(s, 0));
+                *step = 1;
+                for (;;)
+                        pause();
+        }
+        WAIT_UNTIL(*step == 1, LONG_MS);
+        CHECK_OK(mproc_semaphore_release(s));
+        CHECK_INT(value_of(s), 2);
+        CHECK(kill(pid, SIGKILL) == 0);
+        CHECK_INT(wait_program(pid, LONG_MS), -SIGKILL);
+        CHECK_OK(mproc_semaphore_acquire(s, 0));
+        CHECK_OK(mproc_semaphore_acquire(s, 0));
+        CHECK_CODE(mproc_semaphore_acquire(s, 20), MPROC_ETIMEDOUT);
+        CHECK_INT(restored_of(s), 0);
+        mproc_semaphore_free(s);
+        munmap(step, 4096);
+}
+
+/* More processes than the table has entries, one after the other and some at once: an entry is used again. */
+TEST(entries_are_used_again)
+{
+        mproc_semaphore *s;
+        pid_t pid;
+
+        CHECK_OK(mproc_bounded_semaphore_create(NULL, 1, &s));
+        for (int i = 0; i < 40; i++) {
+                if ((pid = fork()) == 0) {
+                        CHECK_OK(mproc_semaphore_acquire(s, scaled_ms(LONG_MS)));
+                        if (i % 2)
+                                CHECK_OK(mproc_semaphore_release(s));
+                        _exit(0);
+                }
+                CHECK_INT(wait_program(pid, LONG_MS), 0);
+        }
+        CHECK_OK(mproc_semaphore_acquire(s, 0));
+        CHECK_INT(restored_of(s), 20);
+        CHECK_CODE(mproc_semaphore_acquire(s, 0), MPROC_ETIMEDOUT);
+        CHECK_OK(mproc_semaphore_release(s));
+        mproc_semaphore_free(s);
+}
+
+/*
+ * Processes acquire and release as fast as they can and are killed at random; the living always get
+ * on, and in the end all permits are there, and not one more.
+ */
+TEST(all_permits_survive_a_storm, .limit_s = 120)
+{
+        enum { PERMITS = 3, PROCESSES = 5, KILLS = 30 };
+        atomic_int *inside = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        mproc_semaphore *s;
+        pid_t pids[PROCESSES] = { 0 };
+        atomic_long *rounds = (atomic_long *)(inside + 16);
+        long seen;
+        int status;
+
+        CHECK_OK(mproc_bounded_semaphore_create(NULL, PERMITS, &s));
+        for (int i = 0; i < KILLS + PROCESSES; i++) {
+                pid_t *pid = &pids[i % PROCESSES];
+
+                if (*pid) {
+                        seen = *rounds;
+                        WAIT_UNTIL(*rounds >= seen + 20, LONG_MS); /* the others get on */
+                        CHECK(kill(*pid, SIGKILL) == 0);
+                        CHECK(waitpid(*pid, &status, 0) == *pid);
+                }
+                if ((*pid = fork()) == 0)
+                        for (;;) {
+                                CHECK_OK(mproc_semaphore_acquire(s, scaled_ms(LONG_MS)));
+                                atomic_fetch_add(rounds, 1);
+                                CHECK_OK(mproc_semaphore_release(s));
+                        }
+        }
+        for (int i = 0; i < PROCESSES; i++) {
+                CHECK(kill(pids[i], SIGKILL) == 0);
+                CHECK(waitpid(pids[i], &status, 0) == pids[i]);
+        }
+        for (int i = 0; i < PERMITS; i++)
+                CHECK_OK(mproc_semaphore_acquire(s, 0));
+        CHECK_CODE(mproc_semaphore_acquire(s, 0), MPROC_ETIMEDOUT);
+        for (int i = 0; i < PERMITS; i++)
+                CHECK_OK(mproc_semaphore_release(s));
+        CHECK_CODE(mproc_semaphore_release(s), MPROC_ERELEASED);
+        mproc_semaphore_free(s);
+        munmap(inside, 4096);
+}

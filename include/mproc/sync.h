@@ -102,6 +102,39 @@ MPROC_API void mproc_rlock_free(mproc_rlock *rlock);
 MPROC_API int mproc_semaphore_create(mproc_context *ctx, const char *name, unsigned value,
                                      mproc_semaphore **ret_semaphore);
 
+/* Options; zeros are the defaults. */
+typedef struct mproc_semaphore_opts {
+        unsigned bound; /* the value's bound; 0: none but MPROC_SEMAPHORE_MAX */
+        int restore; /* permits that a process holds when it dies come back: 1 yes, -1 no, 0: yes if it is bounded */
+        int reserved[6];
+} mproc_semaphore_opts;
+
+/* clang-format off */
+#define MPROC_SEMAPHORE_OPTS_INIT { 0, 0, { 0 } }
+/* clang-format on */
+
+/*
+ * The same with options; NULL: the defaults.  With a bound, to release more often than was
+ * acquired is an error of the caller, MPROC_ERELEASED, and changes nothing.
+ *
+ * With restore, a permit belongs to the process that acquired it until it is released, and comes back
+ * when that process ends in any way: within about 100 ms after it is a zombie or gone, if somebody waits,
+ * and at once for him who comes then.  Released by another process, it is taken from some
+ * process that holds one; value and held permits together never become more.  128 processes may hold
+ * permits at a time (or as many as the bound is); those of others do not come back.
+ *
+ * As mproc_semaphore_create; -EINVAL also for a value beyond the bound.  MT-Safe.
+ * Origin: multiprocessing.BoundedSemaphore, without the race in its check; SEM_UNDO of semop(2).
+ */
+MPROC_API int mproc_semaphore_create_opts(mproc_context *ctx, const char *name, unsigned value,
+                                          const mproc_semaphore_opts *opts, mproc_semaphore **ret_semaphore);
+
+/*
+ * An anonymous one that begins with all its permits, at least one, whose value is bounded by that, and to which the
+ * permits of the dead come back.  Errors as above.  MT-Safe.  Origin: multiprocessing.BoundedSemaphore.
+ */
+MPROC_API int mproc_bounded_semaphore_create(mproc_context *ctx, unsigned value, mproc_semaphore **ret_semaphore);
+
 /* A handle on an existing named semaphore.  Tracks nothing.  -ENOENT, -EACCES, -EINVAL, MPROC_ECORRUPT,
    MPROC_EUNSUPPORTED (another version's). */
 MPROC_API int mproc_semaphore_attach(mproc_context *ctx, const char *name, mproc_semaphore **ret_semaphore);
@@ -116,11 +149,17 @@ MPROC_API int mproc_semaphore_unlink(const char *name);
  * Origin: Semaphore.acquire. */
 MPROC_API int mproc_semaphore_acquire(mproc_semaphore *semaphore, int64_t timeout_ms);
 
-/* Give one permit back.  -EOVERFLOW: it has its greatest value.  Origin: Semaphore.release. */
+/*
+ * Give one permit back.  MPROC_ERELEASED: it is bounded and has all its permits; -EOVERFLOW: it has the
+ * greatest value there is.  MPROC_ECORRUPT, MPROC_EDEADLK, MPROC_EHANDLE.  Origin: Semaphore.release.
+ */
 MPROC_API int mproc_semaphore_release(mproc_semaphore *semaphore);
 
 /* Its value at this moment.  Origin: Semaphore.get_value. */
 MPROC_API int mproc_semaphore_value(mproc_semaphore *semaphore, unsigned *ret_value);
+
+/* How many permits of dead processes have come back since it was made.  0 if that is not its way.  MT-Safe. */
+MPROC_API int mproc_semaphore_restored(mproc_semaphore *semaphore, unsigned *ret_restored);
 
 /* End the handle.  NULL is fine. */
 MPROC_API void mproc_semaphore_free(mproc_semaphore *semaphore);
