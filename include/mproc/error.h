@@ -47,7 +47,7 @@ extern "C" {
         X(EHANDLE, 14, "not a live handle of this type", "ValueError")                                  \
         X(EMOVED, 15, "object has been given to another process", "OSError")                            \
         X(EEOF, 16, "end of file: the other side is closed", "EOFError")                                \
-        X(EBROKEN, 17, "the other side died in the middle of a message", "OSError")                     \
+        X(EBROKEN, 17, "broken: another process died, or gave up, in the middle", "OSError")             \
         X(ETOOSMALL, 18, "buffer is too small for the message", "BufferTooShort")                       \
         X(ECORRUPT, 19, "shared state is damaged", "OSError")                                           \
         X(ETIMEDOUT, 20, "timed out", "TimeoutError")                                                   \

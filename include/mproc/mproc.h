@@ -16,5 +16,6 @@
 #include <mproc/sync.h>
 #include <mproc/event.h>
 #include <mproc/condition.h>
+#include <mproc/barrier.h>
 
 #endif

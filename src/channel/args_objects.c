@@ -6,6 +6,7 @@
  */
 #include "channel/connection.h"
 #include "channel/queue.h"
+#include "sync/barrier.h"
 #include "sync/condition.h"
 #include "sync/event.h"
 #include "sync/lock.h"
@@ -53,4 +54,10 @@ mproc_condition *
 mproc_args_condition(mproc_args *args, size_t index)
 {
         return (mproc_condition *)mproc__args_object(args, index, &mproc__condition_type);
+}
+
+mproc_barrier *
+mproc_args_barrier(mproc_args *args, size_t index)
+{
+        return (mproc_barrier *)mproc__args_object(args, index, &mproc__barrier_type);
 }

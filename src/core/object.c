@@ -199,6 +199,7 @@ mproc__arg_type_name(mproc_arg_type type)
                 [MPROC_ARG_RLOCK] = "recursive lock",
                 [MPROC_ARG_EVENT] = "event",
                 [MPROC_ARG_CONDITION] = "condition",
+                [MPROC_ARG_BARRIER] = "barrier",
         };
 
         return (size_t)type < sizeof names / sizeof *names ? names[type] : "unknown type";

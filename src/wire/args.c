@@ -144,6 +144,12 @@ mproc_arg_condition(mproc_condition *condition)
 }
 
 mproc_arg
+mproc_arg_barrier(mproc_barrier *barrier)
+{
+        return object_arg(MPROC_ARG_BARRIER, barrier);
+}
+
+mproc_arg
 mproc_arg_self(mproc_arg value)
 {
         return value;
@@ -221,6 +227,7 @@ gather_one(const mproc_arg *arg, struct value *v)
         case MPROC_ARG_LOCK:
         case MPROC_ARG_EVENT:
         case MPROC_ARG_CONDITION:
+        case MPROC_ARG_BARRIER:
         case MPROC_ARG_SEMAPHORE:
         case MPROC_ARG_RLOCK:
                 if ((r = mproc__object_lookup(arg->value.p, arg->type, &v->object)) < 0)
@@ -386,6 +393,7 @@ decode_one(struct mproc__decoder *d, struct value *v)
         case MPROC_ARG_LOCK:
         case MPROC_ARG_EVENT:
         case MPROC_ARG_CONDITION:
+        case MPROC_ARG_BARRIER:
         case MPROC_ARG_SEMAPHORE:
         case MPROC_ARG_RLOCK: {
                 uint64_t len = mproc__dec_u64(d);
