@@ -69,7 +69,7 @@ await_tracker(int beacon, const char *path, pid_t pid, int pidfd, bool *ret_kill
         }
         if (mproc__beacon_tracked(beacon))
                 return 0;
-        *ret_killed = exit.exitcode == -SIGKILL;
+        *ret_killed = exit.exitcode == -SIGKILL || exit.exitcode == MPROC__TRACKER_BORN;
         return fail_start(&exit, path);
 }
 

@@ -2,7 +2,7 @@
 /*
  * tracker/exit.h - how the process that becomes the tracker says that it could not.
  *
- * Its exit codes, with the words that the starter has for them.  0: there is a tracker.
+ * Its exit codes, with the words that the starter has for them.
  */
 #ifndef MPROC_TRACKER_EXIT_H
 #define MPROC_TRACKER_EXIT_H
@@ -14,7 +14,8 @@ enum mproc__tracker_exit {
         MPROC__TRACKER_NO_REOPEN = 102,
         MPROC__TRACKER_NO_LOCK = 103,
         MPROC__TRACKER_NO_FORK = 104,
-        MPROC__TRACKER_NOT_NEEDED = 105 /* the program has one already: no failure, and not told */
+        MPROC__TRACKER_NOT_NEEDED = 105, /* the program has one already: no failure, and not told */
+        MPROC__TRACKER_BORN = 106        /* there is a tracker, or was a moment ago */
 };
 
 /* "it failed to ..."; NULL: the process was something else than a tracker. */
@@ -31,6 +32,8 @@ mproc__tracker_exit_text(int code)
                 return "lock the program's file";
         case MPROC__TRACKER_NO_FORK:
                 return "fork (process limit or memory)";
+        case MPROC__TRACKER_BORN:
+                return "stay alive: it was killed as soon as it was there, twice";
         default:
                 return NULL;
         }

@@ -105,7 +105,7 @@ leave_starter(void)
                 ;
         if (n == 0) /* it was killed, and so shall this one have been: the starter knows what to do then */
                 (void)kill(getpid(), SIGKILL);
-        _exit(code);
+        _exit(code == 0 ? MPROC__TRACKER_BORN : code);
 }
 
 /* Tell the parent what the starter shall hear; the tracker goes on. */
