@@ -6,6 +6,7 @@
 # make crash      a process dies at every named point, after every instruction, two at a time; mutants are caught
 # make chaos      a storm of kills over everything at work: SECONDS=600 SEED=...
 # make models     the protocols of shared memory, checked in all orders with spin; BIG=1: larger bounds
+# make fuzz       nonsense for every decoder and all shared memory, by libFuzzer: SECONDS=600
 # make soak       100,000 starts by each method (CYCLES=...), nothing may be left
 # make install    release build to PREFIX (/usr/local), staged below DESTDIR
 # make format     clang-format decides spaces
@@ -55,6 +56,10 @@ chaos:
 models:
 	@sh tools/setup.sh models
 	@mkdir -p build && cd build && sh ../models/run.sh $(MODELS)
+
+fuzz:
+	@sh tools/setup.sh fuzz
+	@sh tests/fuzz/fuzz.sh $(or $(SECONDS),600)
 
 soak: release-tests
 	@MPROC_SOAK_CYCLES=$(CYCLES) MPROC_TEST_TIMEOUT_SCALE=100 sh -c 'for p in build/soak/bin/*soak_test; do $$p; done'

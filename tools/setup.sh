@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # setup.sh WHAT - see that the tools for a make target are here; on Debian and its like, install
-# those that are missing.  WHAT: build, test, demo, check, bench, models.  Silent when nothing is missing.
+# those that are missing.  WHAT: build, test, demo, check, bench, models, fuzz.  Silent when nothing is missing.
 set -eu
 
 what=${1:-build}
@@ -33,6 +33,12 @@ test | check)
         need g++ c++ --version
         need mandoc command -v mandoc
         need musl-tools musl-gcc --version
+        ;;
+esac
+case $what in
+fuzz)
+        need clang clang --version
+        need libclang-rt-dev sh -c 'test -e "$(clang -print-resource-dir)/lib/linux/libclang_rt.fuzzer-$(uname -m).a"'
         ;;
 esac
 case $what in

@@ -474,6 +474,8 @@ mproc__args_free(mproc_args *args)
         (void)pthread_mutex_destroy(&args->mutex);
         if (args != &received_args)
                 free(args);
+        else
+                memset(args, 0, sizeof *args);
 }
 
 /* --- the getters ------------------------------------------------------------------------------------ */

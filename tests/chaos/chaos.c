@@ -8,9 +8,12 @@
 #include "chaos/chaos.h"
 #include "support/internal.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -124,12 +127,6 @@ bury(struct worker *worker)
         return exitcode != 0;
 }
 
-static void
-signal_worker(struct worker *worker, int number)
-{
-        (void)kill(mproc_process_pid(worker->process), number); /* it is our child, so the id is still its own */
-}
-
 /* The library's own processes of this test.  A newborn child bears the server's name for a moment; killing that is a
  * worker's death before its time, which is fair, too. */
 static bool
@@ -139,8 +136,8 @@ kill_named(const char *name)
         size_t count = procfs_descendants(process_parent(getsid(0)), &list);
         bool killed = false;
 
-        for (size_t i = 0; i < count && !killed; i++)
-                if (list[i].session == getsid(0) && list[i].state != 'Z' && strcmp(list[i].name, name) == 0)
+        for (size_t i = 0; i < count && !killed; i++) /* (a tracker has a session of its own) */
+                if (list[i].state != 'Z' && strcmp(list[i].name, name) == 0)
                         killed = kill(list[i].pid, SIGKILL) == 0;
         free(list);
         return killed;
@@ -258,6 +255,61 @@ resident_pages(void)
         return pages;
 }
 
+/* --- the waker ----------------------------------------------------------------------------------------------- */
+
+struct stay {
+        pid_t pid;
+        int64_t until_ms;
+};
+
+static pid_t waker;
+static int waker_pipe = -1;
+
+static void
+wake_sleepers(int pipe)
+{
+        struct stay stays[64];
+        size_t count = 0;
+
+        for (;;) {
+                struct pollfd p = { .fd = pipe, .events = POLLIN };
+                struct stay next;
+
+                if (poll(&p, 1, 1) > 0 && count < 64 && read(pipe, &next, sizeof next) == sizeof next)
+                        stays[count++] = next;
+                for (size_t i = 0; i < count; i++)
+                        if (stays[i].until_ms <= monotonic_ms()) {
+                                (void)kill(stays[i].pid, SIGCONT);
+                                stays[i--] = stays[--count];
+                        }
+        }
+}
+
+/*
+ * A process of its own: the conductor may wait for somebody who is stopped.  (A start by the fork server waits for
+ * the end of a newborn that holds what its dead server held.)
+ */
+static void
+begin_waker(void)
+{
+        int fd[2];
+
+        CHECK(pipe2(fd, O_CLOEXEC) == 0);
+        waker = fork();
+        CHECK(waker >= 0);
+        if (waker == 0)
+                wake_sleepers(fd[0]);
+        (void)close(fd[0]);
+        waker_pipe = fd[1];
+}
+
+static void
+end_waker(void)
+{
+        CHECK(kill(waker, SIGKILL) == 0 && waitpid(waker, NULL, 0) == waker);
+        (void)close(waker_pipe);
+}
+
 /* --- the storm ------------------------------------------------------------------------------------------------ */
 
 static unsigned killed_of[CREWS];
@@ -271,14 +323,15 @@ count_death(struct worker *worker)
         told.killed += killed;
 }
 
+/* The waker has let them go, a moment ago. */
 static void
-let_run_again(int64_t now)
+note_awake(void)
 {
+        int64_t now = monotonic_ms();
+
         for (unsigned k = 0; k < worker_count; k++)
-                if (workers[k].stopped_until && workers[k].stopped_until <= now) {
-                        signal_worker(&workers[k], SIGCONT);
+                if (workers[k].stopped_until && workers[k].stopped_until + 20 <= now)
                         workers[k].stopped_until = 0;
-                }
 }
 
 /* Those who were killed, or have ended by themselves. */
@@ -296,13 +349,16 @@ static void
 stop(struct worker *worker)
 {
         unsigned stopped = 0;
+        struct stay stay;
 
         for (unsigned k = 0; k < worker_count; k++)
                 stopped += workers[k].stopped_until != 0;
         if (stopped >= STOPPED || worker->stopped_until)
                 return;
-        signal_worker(worker, SIGSTOP);
-        worker->stopped_until = monotonic_ms() + 1 + dice(dice(10) ? 20 : 300);
+        stay.pid = mproc_process_pid(worker->process);
+        stay.until_ms = worker->stopped_until = monotonic_ms() + 1 + dice(dice(10) ? 20 : 300);
+        (void)kill(stay.pid, SIGSTOP); /* it is our child, so the id is still its own */
+        CHECK(write(waker_pipe, &stay, sizeof stay) == sizeof stay);
         told.stopped++;
 }
 
@@ -336,7 +392,6 @@ somebody_is_finished(void)
 static void
 wind_down(void)
 {
-        let_run_again(INT64_MAX);
         for (int phase = FIRST_LEAVE; phase <= ALL_LEAVE; phase++) {
                 office->phase = phase;
                 for (unsigned k = 0; k < worker_count; k++)
@@ -348,7 +403,11 @@ wind_down(void)
 static void
 one_storm(mproc_context *ctx, const char *method, int64_t end)
 {
+        mproc_semaphore *named;
+        char *name = text_format("/mproc-chaos-%d-%u", (int)getpid(), told.storms);
+
         office->phase = WORK;
+        CHECK_OK(mproc_semaphore_create(ctx, name, 1, &named)); /* something for the tracker to keep */
         memset(killed_of, 0, sizeof killed_of);
         for (struct crew *crew = crews; crew; crew = crew->next) {
                 crew->finished = false;
@@ -358,7 +417,7 @@ one_storm(mproc_context *ctx, const char *method, int64_t end)
                 hire(ctx, &workers[k]);
         forget_stalls();
         while (monotonic_ms() < end && !somebody_is_finished()) {
-                let_run_again(monotonic_ms());
+                note_awake();
                 strike(ctx, method);
                 replace_the_gone(ctx);
                 watch_stalls();
@@ -370,6 +429,10 @@ one_storm(mproc_context *ctx, const char *method, int64_t end)
                 crew->audit(crew, killed_of[crew->number]);
                 crew->close(crew);
         }
+        CHECK_OK(mproc_semaphore_acquire(named, 0));
+        mproc_semaphore_free(named);
+        CHECK_OK(mproc_semaphore_unlink(name));
+        free(name);
         told.storms++;
 }
 
@@ -410,6 +473,7 @@ START_METHOD_TEST(chaos, .limit_s = LIMIT_S)
         dice_state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
         office = open_books(sizeof *office, &office_fd);
         recruit();
+        begin_waker();
         do {
                 int64_t now = monotonic_ms(), storm_end = now + EPOCH_MS < end ? now + EPOCH_MS : end;
 
@@ -426,6 +490,7 @@ START_METHOD_TEST(chaos, .limit_s = LIMIT_S)
                                   pages);
                 }
         } while (monotonic_ms() < end);
+        end_waker();
         tell(seed);
         for (struct crew *crew = crews; crew; crew = crew->next)
                 CHECK_MSG(crew->sum > 0, "%s has done nothing", crew->name);
