@@ -45,6 +45,9 @@ int mproc__plat_off_streams(int fd);
 int mproc__plat_socketpair(int type, int ret_fd[2]);     /* AF_UNIX */
 int mproc__plat_memfd(const char *name, int *ret_fd);    /* anonymous shared file, empty */
 
+struct msghdr;
+ssize_t mproc__plat_sendmsg(int socket, const struct msghdr *message, int flags); /* sendmsg(2), with its errno */
+
 /* --- identity ----------------------------------------------------------------------------------- */
 
 int mproc__plat_random(void *buffer, size_t len);

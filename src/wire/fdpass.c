@@ -119,7 +119,7 @@ mproc__send_fds(int socket, struct iovec *iov, int niov, const int *fds, size_t 
         if (r == 0 && !advance(&message, 0) && nfds > 0)
                 r = -EINVAL; /* descriptors need a byte to travel with */
         while (r == 0 && message.msg_iovlen > 0) {
-                n = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+                n = mproc__plat_sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
                 if (n < 0) {
                         r = send_failure(socket, errno, deadline);
                         continue;

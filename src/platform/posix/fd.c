@@ -9,6 +9,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
+#if defined __linux__
+#include <sys/syscall.h>
+#endif
 #include <unistd.h>
 
 void
@@ -65,4 +68,20 @@ mproc__plat_socketpair(int type, int ret_fd[2])
         ret_fd[0] = fd[0];
         ret_fd[1] = fd[1];
         return 0;
+}
+
+/*
+ * musl copies what travels beside a message, to make its padding zero, and has room for 252
+ * descriptors; the kernel takes 253.  Our padding is zero, and the rest is as the kernel wants it.
+ */
+ssize_t
+mproc__plat_sendmsg(int socket, const struct msghdr *message, int flags)
+{
+        ssize_t n = sendmsg(socket, message, flags);
+
+#if defined SYS_sendmsg && !defined __GLIBC__
+        if (n < 0 && errno == ENOMEM && message->msg_controllen > 1024)
+                n = syscall(SYS_sendmsg, socket, message, flags);
+#endif
+        return n;
 }
