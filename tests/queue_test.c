@@ -212,7 +212,7 @@ queue_memory(void)
                 ssize_t n = readlinkat(dirfd(dir), e->d_name, link, sizeof link - 1);
 
                 link[n > 0 ? n : 0] = 0;
-                if (strstr(link, portable_build() ? ".t." : "mproc-queue") && fstat(atoi(e->d_name), &st) == 0)
+                if (strstr(link, "mproc-queue") && fstat(atoi(e->d_name), &st) == 0)
                         total += (int64_t)st.st_blocks * 512;
         }
         closedir(dir);
@@ -239,8 +239,7 @@ TEST(a_drained_queue_gives_its_memory_back)
                 mproc_queue_free(q);
         }
         free(data);
-        if (!portable_build()) /* there, memory does not tell whose it is */
-                CHECK_INT(queue_memory(), 0);
+        CHECK_INT(queue_memory(), 0);
 }
 
 TEST(queues_leave_no_descriptor)

@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,12 +25,19 @@ int
 mproc__plat_memfd(const char *name, int *ret_fd)
 {
         char path[64];
+        size_t len;
         int fd, r;
 
-        (void)name;
         do {
                 if ((r = mproc__temporary_name("", path, sizeof path)) < 0)
                         return r;
+                len = strlen(path);
+#ifdef __linux__ /* which shows it in /proc/PID/fd and maps; elsewhere such a name is too long */
+                (void)snprintf(path + len, sizeof path - len, ".%s", name);
+#else
+                (void)name;
+                (void)len;
+#endif
                 fd = shm_open(path, O_CREAT | O_EXCL | O_RDWR, 0600); /* close-on-exec by definition */
         } while (fd < 0 && errno == EEXIST);
         if (fd < 0)
