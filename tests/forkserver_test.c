@@ -661,7 +661,7 @@ TEST(failing_preload_fails_the_start_with_words)
         item.function = fails_in_the_library;
         expect_no_start(&item, MPROC_EPRELOAD, "preload function", "'no such method'");
         item = (mproc_preload){ .path = "/nonexistent/object.so" };
-        expect_no_start(&item, MPROC_EPRELOAD, "/nonexistent/object.so", "cannot open");
+        expect_no_start(&item, MPROC_EPRELOAD, "/nonexistent/object.so", "No such file");
         item.path = "/etc/passwd";
         expect_no_start(&item, MPROC_EPRELOAD, "/etc/passwd", "");
 }

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # check.sh [STEP...] - everything that make test does, under every watcher there is.
-# Steps: dev clang asan tsan valgrind cppcheck tidy models; without a step, all of them.
+# Steps: dev clang asan tsan portable musl valgrind cppcheck tidy models; without a step, all of them.
 # A watcher that is not installed is named and left out.
 set -u -o pipefail
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
 steps=("$@")
-[ $# -gt 0 ] || steps=(dev clang asan tsan valgrind cppcheck tidy models)
+[ $# -gt 0 ] || steps=(dev clang asan tsan portable musl valgrind cppcheck tidy models)
 results=()
 
 missing() { command -v "$1" >/dev/null || { echo "$1 is not here: left out"; return 0; }; return 1; }
@@ -43,7 +43,7 @@ cppcheck_all()
 tidy_all()
 {
         build dev >/dev/null || return 1
-        find src helpers -name '*.c' ! -name '*_test.c' -print0 |
+        find src helpers -name '*.c' ! -name '*_test.c' ! -path '*/portable/*' -print0 |
                 xargs -0 -P "$jobs" -n 4 clang-tidy --quiet -p build/dev 2>/dev/null
 }
 
@@ -51,7 +51,8 @@ step()
 {
         case $1 in
         dev) MPROC_TEST_SLOW=1 suite dev ;; # ten times as many starts, and what takes half a minute
-        asan | tsan) suite "$1" ;;
+        asan | tsan | portable) suite "$1" ;;
+        musl) missing musl-gcc || suite musl ;;
         clang) missing clang || suite clang ;;
         valgrind) missing valgrind || valgrind_subset ;;
         cppcheck) missing cppcheck || cppcheck_all ;;
