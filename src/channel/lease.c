@@ -95,7 +95,7 @@ take_returned(struct taking *t, uint32_t index, uint64_t word)
 
         if ((r = mproc__ledger_len(ledger, index, &len)) < 0 || (r = mproc__sink_open(t->sink, len)) < 0)
                 return r;
-        r = mproc__ledger_read(ledger, index, t->sink->buffer, len);
+        r = mproc__ledger_read(ledger, index, mproc__sink_at(t->sink), len);
         MPROC_POINT("lease.again.copied");
         if (r == 0 && !take_over(t, index, word))
                 r = MPROC_ECORRUPT; /* nobody else changes it while we have the lock */
@@ -118,12 +118,12 @@ take_fresh(struct taking *t)
                 return MPROC_ECORRUPT;
         if ((r = mproc__queue_settle_head(queue, t->n)) < 0 || (r = mproc__queue_take_out(queue, t->n, t->sink)) < 0)
                 return r;
-        if (recorded && (r = mproc__ledger_prepare(queue->ledger, t->n, t->self, t->lease != NULL, t->sink->buffer,
-                                                   t->sink->len, &index)) < 0) {
+        if (recorded && (r = mproc__ledger_prepare(queue->ledger, t->n, t->self, t->lease != NULL,
+                                                   mproc__sink_at(t->sink), t->sink->len, &index)) < 0) {
                 mproc__sink_drop(t->sink);
                 return r;
         }
-        t->woken = mproc__queue_count_head(queue, t->n);
+        t->woken = mproc__queue_count_head(queue, t->n, 1, t->sink->len);
         t->counted = true;
         if (recorded)
                 grant(t, index, mproc__ledger_confirm(queue->ledger, index));
@@ -154,7 +154,17 @@ find_returned(const struct taking *t, uint32_t *ret_index, uint64_t *ret_word)
         return true;
 }
 
-/* Until a message is put, something is given back, or this process closes the queue; or for a slice. */
+/* Reasons for the leader to stop sleeping. */
+static bool
+is_called(void *arg)
+{
+        struct mproc_queue *queue = arg;
+
+        return atomic_load(&queue->ledger->shm->attention) || atomic_load(&queue->closed) ||
+               atomic_load(&queue->shm->ended) != 0;
+}
+
+/* Until a message is put, something is given back, or the queue is closed here or shut down; or for a slice. */
 static int
 doze(struct mproc_queue *queue, uint32_t n, int64_t until_ns)
 {
@@ -162,19 +172,46 @@ doze(struct mproc_queue *queue, uint32_t n, int64_t until_ns)
         int r;
 
         atomic_fetch_add(&queue->sleepers, 1);
-        if (atomic_load(&queue->closed))
-                r = MPROC_ECLOSED;
-        else
-                r = mproc__counter_sleep(&shm->tail.n, &shm->tail.armed, &shm->tail.lock, &shm->head.lock, n,
-                                         until_ns, &queue->ledger->shm->attention);
+        r = mproc__counter_sleep_unless(&shm->tail.n, &shm->tail.armed, &shm->tail.lock, &shm->tail.hold,
+                                        &shm->head.lock, n, until_ns, is_called, queue);
         atomic_fetch_sub(&queue->sleepers, 1);
-        if (r == MPROC_ECLOSED && !atomic_load(&queue->closed))
-                r = 0; /* attention */
-        return r;
+        return r == MPROC_ECLOSED && !atomic_load(&queue->closed) ? 0 : r;
+}
+
+/* Somebody else has a lease, and may die of it: so more may come out of a queue that was shut down. */
+static bool
+others_have_leases(const struct taking *t)
+{
+        struct mproc__ledger *ledger = t->queue->ledger;
+        uint32_t used = mproc__ledger_used(ledger);
+
+        for (uint32_t i = 0; i < used; i++) {
+                uint64_t word = mproc__ledger_word(ledger, i);
+
+                if (mproc__entry_state(word) == MPROC__ENTRY_LEASED && mproc__entry_owner(word) != t->self)
+                        return true;
+        }
+        return false;
+}
+
+/* Nothing is there, and the queue was shut down.  Results as mproc__queue_await_end. */
+static int
+await_end(const struct taking *t, struct mproc__queue_wait *wait)
+{
+        struct mproc_queue *queue = t->queue;
+
+        if (!others_have_leases(t) && !atomic_load(&queue->ledger->shm->attention))
+                return mproc__queue_await_end(queue, t->n, wait);
+        if (atomic_load(&queue->closed))
+                return MPROC_ECLOSED;
+        if (wait->nowait || mproc__deadline_passed(mproc__queue_deadline(wait)))
+                return MPROC_ETIMEDOUT;
+        mproc__plat_sleep_ns(MS);
+        return 0;
 }
 
 static int
-take(struct taking *t, int64_t deadline_ns, bool nowait)
+take(struct taking *t, struct mproc__queue_wait *wait)
 {
         struct mproc_queue *queue = t->queue;
         int64_t slice = SLICE_FIRST;
@@ -183,7 +220,7 @@ take(struct taking *t, int64_t deadline_ns, bool nowait)
         bool out;
 
         for (;;) {
-                int64_t until = deadline_ns;
+                int64_t until, deadline_ns;
                 int r;
 
                 if (find_returned(t, &index, &word))
@@ -192,8 +229,14 @@ take(struct taking *t, int64_t deadline_ns, bool nowait)
                         return take_fresh(t);
                 if (mproc__ledger_bury(queue->ledger, &out))
                         continue;
-                if (nowait)
+                if (atomic_load(&queue->shm->ended) != 0) {
+                        if ((r = await_end(t, wait)) < 0)
+                                return r;
+                        continue;
+                }
+                if (wait->nowait)
                         return MPROC_ETIMEDOUT;
+                until = deadline_ns = mproc__queue_deadline(wait);
                 if (out) {
                         until = mproc__plat_now_ns() + slice;
                         slice = slice * 2 < SLICE_LAST ? slice * 2 : SLICE_LAST;
@@ -207,32 +250,13 @@ take(struct taking *t, int64_t deadline_ns, bool nowait)
 
 /* --- around it ---------------------------------------------------------------------------------------------- */
 
-static void
-repair_locked(struct mproc_queue *queue)
-{
-        mproc__queue_recover_head(queue);
-        mproc__ledger_recover(queue->ledger, atomic_load_explicit(&queue->shm->head.n, memory_order_relaxed));
-        MPROC_POINT("lease.repaired");
-}
-
-/* For one who does not wait: somebody sleeps inside, and there is nothing.  (If nobody is alive inside: go and see.)
- */
-static bool
-is_hopeless(void *arg)
-{
-        struct mproc_queue *queue = arg;
-
-        return mproc__robust_owner(&queue->shm->head.lock) != 0 && mproc__queue_is_empty(queue);
-}
-
+/* Entering repairs: mproc__queue_recover_head looks after the ledger, too. */
 void
 mproc__lease_repair(struct mproc_queue *queue)
 {
-        int r = mproc__queue_enter(queue, &queue->shm->head, 0, true, is_hopeless);
+        struct mproc__queue_wait wait = MPROC__QUEUE_WAIT(0);
 
-        if (r == MPROC__ROBUST_RECOVERED)
-                repair_locked(queue);
-        if (r >= 0)
+        if (mproc__queue_enter_head(queue, &wait) == 0)
                 mproc__robust_unlock(&queue->shm->head.lock);
 }
 
@@ -240,20 +264,17 @@ int
 mproc__lease_get(struct mproc_queue *queue, struct mproc__sink *sink, int64_t timeout_ms, mproc_lease *ret_lease)
 {
         struct taking t = { .queue = queue, .sink = sink, .lease = ret_lease };
+        struct mproc__queue_wait wait = MPROC__QUEUE_WAIT(timeout_ms);
         struct mproc__queue_end *head = &queue->shm->head;
-        bool nowait = timeout_ms == 0;
-        int64_t deadline_ns = nowait ? 0 : mproc__deadline(timeout_ms);
         int r;
 
         if ((r = mproc__slot_self(&t.self)) < 0)
                 return r;
-        if ((r = mproc__queue_enter(queue, head, deadline_ns, nowait, is_hopeless)) < 0)
+        if ((r = mproc__queue_enter_head(queue, &wait)) < 0)
                 return fail(queue, sink, r);
         MPROC_POINT("lease.get.entered");
-        if (r == MPROC__ROBUST_RECOVERED)
-                repair_locked(queue);
         t.n = atomic_load_explicit(&head->n, memory_order_relaxed);
-        r = take(&t, deadline_ns, nowait);
+        r = take(&t, &wait);
         mproc__robust_unlock(&head->lock);
         if (r < 0)
                 return fail(queue, sink, r);

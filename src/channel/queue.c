@@ -33,6 +33,7 @@ make(struct mproc__segment *segment, bool fork_only, struct mproc_queue **ret)
         queue->segment = segment;
         queue->shm = (struct mproc__queue_shm *)segment->base;
         queue->limit = queue->shm->maxsize;
+        queue->max_bytes = queue->shm->max_bytes;
         if (queue->limit == 0 || queue->limit > MPROC__QUEUE_COUNT_MAX)
                 queue->limit = MPROC__QUEUE_COUNT_MAX;
         mproc__object_init(&queue->object, &mproc__queue_type, fork_only);
@@ -41,7 +42,7 @@ make(struct mproc__segment *segment, bool fork_only, struct mproc_queue **ret)
 }
 
 static int
-init_shm(struct mproc_queue *queue, uint32_t maxsize)
+init_shm(struct mproc_queue *queue, const mproc_queue_opts *opts)
 {
         struct mproc__queue_shm *shm = queue->shm;
         uint64_t first = mproc__memory_page();
@@ -49,13 +50,16 @@ init_shm(struct mproc_queue *queue, uint32_t maxsize)
 
         if (r < 0)
                 return mproc__fail_errno(-r, "no shared memory for a queue");
-        shm->maxsize = maxsize;
-        queue->limit = maxsize ? maxsize : MPROC__QUEUE_COUNT_MAX;
+        shm->maxsize = (uint32_t)opts->maxsize;
+        shm->max_bytes = queue->max_bytes = opts->max_bytes;
+        queue->limit = opts->maxsize ? (uint32_t)opts->maxsize : MPROC__QUEUE_COUNT_MAX;
         for (int i = 0; i < 2; i++) {
                 struct mproc__queue_end *end = i ? &shm->head : &shm->tail;
 
                 atomic_init(&end->n, MPROC__COUNTER_START);
                 atomic_init(&end->hint_n, MPROC__COUNTER_START);
+                atomic_init(&end->tally[0].n, MPROC__COUNTER_START);
+                atomic_init(&end->tally[1].n, MPROC__COUNTER_START - 1);
                 atomic_init(&end->armed, MPROC__COUNTER_START - 1); /* a ticket for what lies behind is void */
                 atomic_init(&end->rung, MPROC__COUNTER_START - 1);
                 atomic_init(&end->ring, first);
@@ -87,6 +91,9 @@ check_opts(const mproc_queue_opts *opts)
         if (opts->maxsize > MPROC__QUEUE_COUNT_MAX)
                 return mproc__fail(-EINVAL, "a queue's maxsize is at most %u; %zu was asked for",
                                    MPROC__QUEUE_COUNT_MAX, opts->maxsize);
+        if (opts->max_bytes > MPROC__QUEUE_MESSAGE_MAX)
+                return mproc__fail(-EINVAL, "a queue's limit on bytes is at most %zu; %zu was asked for",
+                                   MPROC__QUEUE_MESSAGE_MAX, opts->max_bytes);
         if (opts->leases > MPROC__LEDGER_MAX)
                 return mproc__fail(-EINVAL, "a queue has at most %u leases; %zu were asked for", MPROC__LEDGER_MAX,
                                    opts->leases);
@@ -109,7 +116,7 @@ mproc_queue_create_opts(mproc_context *ctx, const mproc_queue_opts *opts, mproc_
         if ((r = mproc__segment_create(MPROC__SEGMENT_QUEUE, "queue", page, page, true, &segment)) < 0 ||
             (r = make(segment, mproc__context_is_fork(ctx), &queue)) < 0)
                 return r;
-        if ((r = init_shm(queue, (uint32_t)opts->maxsize)) < 0 || (r = add_ledger(queue, opts)) < 0 ||
+        if ((r = init_shm(queue, opts)) < 0 || (r = add_ledger(queue, opts)) < 0 ||
             (r = mproc__object_publish(&queue->object)) < 0) {
                 mproc__object_unref(&queue->object);
                 return r;
@@ -159,13 +166,36 @@ mproc_queue_empty(mproc_queue *queue)
         return r < 0 ? r : count == 0;
 }
 
+/* Of a queue with a limit on bytes: at one moment, as mproc__counter_distance. */
+static uint64_t
+count_bytes(const struct mproc_queue *queue)
+{
+        struct mproc__queue_end *tail = &queue->shm->tail, *head = &queue->shm->head;
+        uint32_t h, t;
+        uint64_t bytes;
+
+        do {
+                h = atomic_load_explicit(&head->n, memory_order_acquire);
+                t = atomic_load_explicit(&tail->n, memory_order_acquire);
+                bytes = mproc__queue_tally(tail, t) - mproc__queue_tally(head, h);
+        } while (atomic_load_explicit(&tail->n, memory_order_acquire) != t ||
+                 atomic_load_explicit(&head->n, memory_order_acquire) != h);
+        return bytes;
+}
+
+static bool
+bytes_are_full(const struct mproc_queue *queue)
+{
+        return queue->max_bytes != 0 && count_bytes(queue) >= queue->max_bytes;
+}
+
 int
 mproc_queue_full(mproc_queue *queue)
 {
         uint32_t count;
         int r = count_messages(queue, &count);
 
-        return r < 0 ? r : count >= queue->limit;
+        return r < 0 ? r : count >= queue->limit || bytes_are_full(queue);
 }
 
 /* --- closing -------------------------------------------------------------------------------------------- */
@@ -182,12 +212,13 @@ mproc_queue_close(mproc_queue *queue)
                 return mproc__queue_check(queue);
         atomic_store(&queue->closed, true);
         for (;;) {
-                mproc__word *words[4] = { &queue->shm->tail.n, &queue->shm->tail.lock.word, &queue->shm->head.n,
-                                          &queue->shm->head.lock.word };
+                struct mproc__queue_end *tail = &queue->shm->tail, *head = &queue->shm->head;
+                mproc__word *words[] = { &tail->n, &tail->lock.word, &tail->hold,
+                                         &head->n, &head->lock.word, &head->hold };
 
                 if (atomic_load(&queue->sleepers) == 0)
                         break;
-                for (int i = 0; i < 4; i++)
+                for (size_t i = 0; i < sizeof words / sizeof *words; i++)
                         (void)mproc__word_wake(words[i], INT_MAX);
                 if (queue->ledger)
                         mproc__ledger_wake(queue->ledger);

@@ -3,6 +3,9 @@
  * channel/queue_get.c - the head of a queue: taking messages out, and giving their rings back.
  *
  * Runs in: every process that gets.  Owns: the handle's window onto the head's ring, under head.lock.
+ *
+ * The hint: how far the tail has come, as the head knows it.  It is never ahead of the tail, so messages up to
+ * there can be taken without a look at the tail's cache line, which the putters write.
  */
 #include "channel/lease.h"
 #include "channel/queue_core.h"
@@ -11,19 +14,25 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* Give back the rings that lie behind both ends.  Only this end does it, in this order, so it can be cut off
- * anywhere. */
-static void
-release_rings(struct mproc_queue *queue)
+#define CHUNK_MAX     1024u /* see queue_put.c */
+#define STREAK_FEW    16u   /* fewer messages than this since the last look: in step with the putters */
+#define STREAK_LAG    24u   /* pauses */
+#define MESSAGE_ALIGN ((size_t)16)
+
+/* --- the head's ring ---------------------------------------------------------------------------------- */
+
+/*
+ * Give back the rings that lie behind both ends.  Only this end does it, in this order, so
+ * it can be cut off anywhere.
+ */
+static __attribute__((noinline)) void
+release_rings(struct mproc_queue *queue, uint64_t from, uint64_t to)
 {
         struct mproc__queue_shm *shm = queue->shm;
-        uint64_t from = atomic_load_explicit(&shm->head.released, memory_order_relaxed);
-        uint64_t to = atomic_load_explicit(&shm->head.ring, memory_order_relaxed);
         uint64_t named = atomic_load_explicit(&shm->tail.ring, memory_order_acquire);
 
-        if (__builtin_expect(from == to, 1))
-                return;
         if (named < to)
                 to = named; /* a putter is between linking and naming, or died there: the next get will see */
         if (from >= to)
@@ -33,49 +42,185 @@ release_rings(struct mproc_queue *queue)
         atomic_store_explicit(&shm->head.released, to, memory_order_relaxed);
 }
 
-/* The head's ring for message n: step over rings that are taken to their end. */
-int
-mproc__queue_settle_head(struct mproc_queue *queue, uint32_t n)
+static __attribute__((noinline)) int
+step_over(struct mproc_queue *queue, uint32_t n)
 {
-        struct mproc__queue_end *head = &queue->shm->head;
         uint64_t next;
-        int r = mproc__queue_open_ring(queue, head, &queue->head);
+        int r = 0;
 
-        while (r == 0 && __builtin_expect((next = mproc__window_next(&queue->head)) != 0, 0) &&
-               mproc__window_last(&queue->head) == n)
-                r = mproc__queue_step(queue, head, &queue->head, next);
-        if (r == 0)
-                release_rings(queue);
+        while (r == 0 && (next = mproc__window_next(&queue->head)) != 0 && mproc__window_last(&queue->head) == n)
+                r = mproc__queue_step(queue, &queue->shm->head, &queue->head, next);
         return r;
 }
 
-/* The last owner of head.lock died: after he had counted a message, but before he gave back what it lay in? */
+/* The head's ring for message n: step over rings that are taken to their end. */
+static inline int
+settle_head(struct mproc_queue *queue, uint32_t n)
+{
+        struct mproc__queue_end *head = &queue->shm->head;
+        uint64_t from, to;
+        int r = mproc__queue_open_ring(queue, head, &queue->head);
+
+        if (__builtin_expect(r == 0 && mproc__window_next(&queue->head) != 0, 0))
+                r = step_over(queue, n);
+        from = atomic_load_explicit(&head->released, memory_order_relaxed);
+        to = atomic_load_explicit(&head->ring, memory_order_relaxed);
+        if (__builtin_expect(r == 0 && from != to, 0))
+                release_rings(queue, from, to);
+        return r;
+}
+
+int
+mproc__queue_settle_head(struct mproc_queue *queue, uint32_t n)
+{
+        return settle_head(queue, n);
+}
+
+/* Messages up to n have been taken, head.n is n: give back what they lay in. */
+static inline void
+leave_behind(struct mproc_queue *queue, uint32_t n)
+{
+        if (__builtin_expect(queue->head.single && n == queue->head.first_n + 1, 0))
+                mproc__window_release_bytes(&queue->head, queue->segment->fd);
+        (void)settle_head(queue, n); /* if that fails, the next get tells */
+}
+
+/* The dead one had counted a message, perhaps, but not given back what it lay in. */
 void
 mproc__queue_recover_head(struct mproc_queue *queue)
 {
         uint32_t n = atomic_load_explicit(&queue->shm->head.n, memory_order_relaxed);
 
-        mproc__queue_wake_both(queue->shm);
-        if (mproc__queue_settle_head(queue, n) == 0 && queue->head.single && n == queue->head.first_n + 1)
-                mproc__window_release_bytes(&queue->head, queue->segment->fd);
+        if (settle_head(queue, n) == 0)
+                leave_behind(queue, n);
+        if (queue->ledger) {
+                mproc__ledger_recover(queue->ledger, n);
+                MPROC_POINT("lease.repaired");
+        }
 }
 
+/* --- waiting for a message --------------------------------------------------------------------------------- */
+
+/*
+ * Nothing is there, and the queue has ended: will nothing come any more?  A putter who was inside when it ended
+ * may still count; who enters later is turned away, since we see the lock free after it ended.
+ * MPROC_ECLOSED: it is over; MPROC_ETIMEDOUT; 0: look again.
+ */
+int
+mproc__queue_await_end(struct mproc_queue *queue, uint32_t n, struct mproc__queue_wait *wait)
+{
+        struct mproc__queue_end *tail = &queue->shm->tail;
+
+        while (mproc__robust_owner(&tail->lock) != 0 || atomic_load(&tail->hold) != 0) {
+                if (atomic_load_explicit(&tail->n, memory_order_acquire) != n)
+                        return 0;
+                if (atomic_load(&queue->closed))
+                        return MPROC_ECLOSED;
+                if (wait->nowait || mproc__deadline_passed(mproc__queue_deadline(wait)))
+                        return MPROC_ETIMEDOUT;
+                mproc__plat_sleep_ns(200000);
+        }
+        return atomic_load_explicit(&tail->n, memory_order_acquire) != n ? 0 : MPROC_ECLOSED;
+}
+
+static __attribute__((noinline)) int
+await_message(struct mproc_queue *queue, uint32_t n, struct mproc__queue_wait *wait)
+{
+        struct mproc__queue_shm *shm = queue->shm;
+        int r = 0;
+
+        while (r == 0 && atomic_load_explicit(&shm->tail.n, memory_order_acquire) == n) {
+                if (atomic_load(&shm->ended) != 0)
+                        r = mproc__queue_await_end(queue, n, wait);
+                else if ((r = mproc__queue_sleep_on(queue, &shm->tail, &shm->head, n, wait)) == MPROC_ECLOSED &&
+                         !atomic_load(&queue->closed))
+                        r = 0; /* shut down while we slept */
+        }
+        return r;
+}
+
+/*
+ * The hint is used up: look at the tail.  When getter and putter run in step, each message costs both
+ * of them the way of a cache line; if few had come the last times, waiting a moment lets several
+ * come at once.
+ */
+static __attribute__((noinline)) int
+look_at_tail(struct mproc_queue *queue, uint32_t n, struct mproc__queue_wait *wait, uint32_t *ret_count)
+{
+        struct mproc__queue_shm *shm = queue->shm;
+        uint32_t t;
+        int r;
+
+        if (queue->streak > 1 && queue->others && mproc__word_spin_limit() > 0)
+                for (unsigned i = 0; i < STREAK_LAG; i++)
+                        mproc__word_pause();
+        t = atomic_load_explicit(&shm->tail.n, memory_order_acquire);
+        if (t == n) {
+                queue->streak = 0;
+                if ((r = await_message(queue, n, wait)) < 0)
+                        return r;
+                t = atomic_load_explicit(&shm->tail.n, memory_order_acquire);
+        } else {
+                queue->streak = t - n < STREAK_FEW ? queue->streak + 1 : 0;
+                queue->others =
+                        atomic_load_explicit(&shm->tail.last, memory_order_relaxed) != mproc__word_thread()->tid;
+        }
+        if (t - n > MPROC__QUEUE_COUNT_MAX)
+                return MPROC_ECORRUPT;
+        atomic_store_explicit(&shm->head.hint_n, t, memory_order_relaxed);
+        *ret_count = t - n;
+        return 0;
+}
+
+int
+mproc__queue_await_message(struct mproc_queue *queue, uint32_t n, struct mproc__queue_wait *wait, uint32_t *ret_count)
+{
+        uint32_t count = atomic_load_explicit(&queue->shm->head.hint_n, memory_order_relaxed) - n;
+
+        if (__builtin_expect(count - 1 >= MPROC__QUEUE_COUNT_MAX, 0)) /* none, or nonsense */
+                return look_at_tail(queue, n, wait, ret_count);
+        *ret_count = count; /* whoever left the hint had looked, and handed the lock on */
+        return 0;
+}
+
+/* --- get ------------------------------------------------------------------------------------------------ */
+
 /* What the slot says, read once, and only what is possible in this ring. */
-static int
-look_at_message(const struct mproc__window *w, uint32_t n, uint64_t *ret_position, size_t *ret_len)
+static inline int
+read_slot(const struct mproc__window *w, uint32_t n, uint64_t *ret_start, size_t *ret_len)
 {
         const struct mproc__slot *slot = mproc__window_slot(w, n);
         uint64_t end = atomic_load_explicit(&slot->end, memory_order_relaxed);
         uint64_t len = atomic_load_explicit(&slot->len, memory_order_relaxed);
-        uint64_t position = mproc__queue_position(w, n);
+        uint64_t start = end - mproc__ring_need(len);
 
         if ((int32_t)(n - w->first_n) < 0 || (w->single && n != w->first_n))
                 return MPROC_ECORRUPT;
-        if (len > w->bytes || end - position != mproc__ring_need(len) || len > MPROC__QUEUE_MESSAGE_MAX)
+        if (len > w->bytes || len > MPROC__QUEUE_MESSAGE_MAX ||
+            (!w->single && (start & (w->bytes - 1)) + len > w->bytes))
                 return MPROC_ECORRUPT;
-        *ret_position = position;
+        *ret_start = start;
         *ret_len = (size_t)len;
         return 0;
+}
+
+int
+mproc__queue_read_slot(const struct mproc__window *w, uint32_t n, uint64_t *ret_start, size_t *ret_len)
+{
+        return read_slot(w, n, ret_start, ret_len);
+}
+
+static inline int
+copy_out(struct mproc_queue *queue, uint64_t start, void *buffer, size_t len)
+{
+        const struct mproc__window *w = &queue->head;
+        int r = 0;
+
+        if (__builtin_expect(w->single, 0))
+                r = mproc__window_read_single(w, queue->segment->fd, buffer, len);
+        else if (len > 0)
+                memcpy(buffer, mproc__window_at(w, start), len);
+        return r == -ENODATA ? MPROC_ECORRUPT : r;
 }
 
 int
@@ -83,7 +228,7 @@ mproc__sink_open(struct mproc__sink *sink, size_t len)
 {
         sink->len = len;
         if (!sink->allocate)
-                return len > sink->capacity ? MPROC_ETOOSMALL : 0;
+                return len > sink->capacity - sink->used ? MPROC_ETOOSMALL : 0;
         sink->buffer = malloc(len ? len : 1);
         return sink->buffer ? 0 : -ENOMEM;
 }
@@ -97,103 +242,146 @@ mproc__sink_drop(struct mproc__sink *sink)
         sink->buffer = NULL;
 }
 
+/* The next one begins at a border of 16 bytes. */
+void
+mproc__sink_advance(struct mproc__sink *sink)
+{
+        size_t len = (sink->len + MESSAGE_ALIGN - 1) & ~(MESSAGE_ALIGN - 1);
+
+        sink->used = len < sink->capacity - sink->used ? sink->used + len : sink->capacity;
+}
+
+/* One message into the sink. */
+static inline int
+take_out(struct mproc_queue *queue, uint32_t n, struct mproc__sink *sink)
+{
+        uint64_t start = 0;
+        size_t len = 0;
+        int r;
+
+        if ((r = read_slot(&queue->head, n, &start, &len)) < 0 || (r = mproc__sink_open(sink, len)) < 0)
+                return r;
+        if ((r = copy_out(queue, start, mproc__sink_at(sink), len)) < 0)
+                mproc__sink_drop(sink);
+        return r;
+}
+
 int
 mproc__queue_take_out(struct mproc_queue *queue, uint32_t n, struct mproc__sink *sink)
 {
-        const struct mproc__window *w = &queue->head;
-        uint64_t position = 0;
-        size_t len = 0;
-        int r = look_at_message(w, n, &position, &len);
-
-        if (r < 0 || (r = mproc__sink_open(sink, len)) < 0)
-                return r;
-        if ((r = mproc__window_read(w, queue->segment->fd, position, sink->buffer, len)) < 0) {
-                mproc__sink_drop(sink);
-                return r == -ENODATA ? MPROC_ECORRUPT : r;
-        }
-        return 0;
+        return take_out(queue, n, sink);
 }
 
-/* Message n has been copied: count it, and give back what it lay in.  True: a sleeping putter has been woken. */
-bool
-mproc__queue_count_head(struct mproc_queue *queue, uint32_t n)
+static inline bool
+count_head(struct mproc_queue *queue, uint32_t n, uint32_t k, uint64_t bytes)
 {
-        bool woken = mproc__counter_commit(&queue->shm->head.n, &queue->shm->head.armed, n, 1);
+        struct mproc__queue_end *head = &queue->shm->head;
+        bool woken;
 
+        if (queue->max_bytes)
+                mproc__queue_tally_add(head, n, k, bytes);
+        woken = mproc__counter_commit(&head->n, &head->armed, n, k);
         MPROC_POINT("queue.get.committed");
-        if (queue->head.single)
-                mproc__window_release_bytes(&queue->head, queue->segment->fd);
-        (void)mproc__queue_settle_head(queue, n + 1); /* if that fails, the next get tells */
+        leave_behind(queue, n + k);
         return woken;
 }
 
-static int
-get_locked(struct mproc_queue *queue, struct mproc__sink *sink, int64_t deadline_ns, bool nowait, uint32_t *ret_n,
-           bool *ret_woken)
+bool
+mproc__queue_count_head(struct mproc_queue *queue, uint32_t n, uint32_t k, uint64_t bytes)
 {
-        struct mproc__queue_shm *shm = queue->shm;
-        uint32_t n = atomic_load_explicit(&shm->head.n, memory_order_relaxed);
-        uint32_t count = atomic_load_explicit(&shm->tail.n, memory_order_acquire) - n;
+        return count_head(queue, n, k, bytes);
+}
+
+static inline bool
+ring_ends_at(struct mproc_queue *queue, uint32_t n)
+{
+        return mproc__window_next(&queue->head) != 0 && mproc__window_last(&queue->head) == n;
+}
+
+/*
+ * As many as are there, at most count, of one ring: at least one, or an error.  They are counted in
+ * one step.  ret_messages may be NULL.  *ret_more: it ended because the ring did.
+ */
+static inline __attribute__((always_inline)) int
+get_some(struct mproc_queue *queue, struct mproc__sink *sink, mproc_message *ret_messages, size_t count,
+         struct mproc__queue_wait *wait, uint32_t *ret_n, uint32_t *ret_k, bool *ret_woken, bool *ret_more)
+{
+        struct mproc__queue_end *head = &queue->shm->head;
+        uint32_t n = atomic_load_explicit(&head->n, memory_order_relaxed), k = 0, there;
+        uint64_t bytes = 0;
         int r;
 
         *ret_n = n;
-        if (count == 0) {
-                if ((r = mproc__queue_sleep_on(queue, &shm->tail, &shm->head, n, deadline_ns, nowait)) < 0)
-                        return r;
-                count = atomic_load_explicit(&shm->tail.n, memory_order_acquire) - n;
-        }
-        if (count > MPROC__QUEUE_COUNT_MAX)
-                return MPROC_ECORRUPT;
-        if ((r = mproc__queue_settle_head(queue, n)) < 0 || (r = mproc__queue_take_out(queue, n, sink)) < 0)
+        if ((r = mproc__queue_await_message(queue, n, wait, &there)) < 0 || (r = settle_head(queue, n)) < 0 ||
+            (there < count && (r = look_at_tail(queue, n, wait, &there)) < 0))
                 return r;
+        while (k < count && k < there && k < CHUNK_MAX && (k == 0 || !ring_ends_at(queue, n + k))) {
+                if ((r = take_out(queue, n + k, sink)) < 0)
+                        break;
+                if (ret_messages) {
+                        ret_messages[k] = (mproc_message){ mproc__sink_at(sink), sink->len };
+                        mproc__sink_advance(sink);
+                }
+                bytes += sink->len;
+                k++;
+        }
+        if (k == 0)
+                return r;
+        *ret_more = k < count && k < there && r == 0;
         MPROC_POINT("queue.get.copied");
-        *ret_woken = mproc__queue_count_head(queue, n);
+        *ret_woken = count_head(queue, n, k, bytes);
+        *ret_k = k;
+        return 0;
+}
+
+/* One round of entering, getting, and leaving. */
+static inline __attribute__((always_inline)) int
+get_round(struct mproc_queue *queue, struct mproc__sink *sink, mproc_message *ret_messages, size_t count,
+          struct mproc__queue_wait *wait, uint32_t *ret_k, bool *ret_more)
+{
+        struct mproc__queue_end *head = &queue->shm->head;
+        bool woken = false;
+        uint32_t n = 0;
+        int r;
+
+        if ((r = mproc__queue_enter_head(queue, wait)) < 0)
+                return r;
+        MPROC_POINT("queue.get.entered");
+        r = get_some(queue, sink, ret_messages, count, wait, &n, ret_k, &woken, ret_more);
+        mproc__robust_unlock(&head->lock);
+        if (__builtin_expect(r < 0, 0))
+                return r;
+        MPROC_POINT("queue.get.left");
+        mproc__counter_look_again(&head->n, &head->armed, n, woken);
         return 0;
 }
 
 static int
-get(struct mproc_queue *queue, struct mproc__sink *sink, int64_t timeout_ms)
+fail_get(struct mproc_queue *queue, const struct mproc__sink *sink, int r)
 {
-        bool nowait = timeout_ms == 0, woken = false;
-        struct mproc__queue_end *head;
-        int64_t deadline_ns;
-        uint32_t n = 0;
-        int r;
-
-        if (__builtin_expect(queue->ledger != NULL, 0))
-                return mproc__lease_get(queue, sink, timeout_ms, NULL);
-        if (nowait && mproc__queue_is_empty(queue))
-                return mproc__queue_fail_get(queue, MPROC_ETIMEDOUT);
-        deadline_ns = nowait ? 0 : mproc__deadline(timeout_ms);
-        head = &queue->shm->head;
-        if ((r = mproc__queue_enter(queue, head, deadline_ns, nowait, mproc__queue_is_empty)) < 0)
-                return mproc__queue_fail_get(queue, r);
-        MPROC_POINT("queue.get.entered");
-        if (r == MPROC__ROBUST_RECOVERED)
-                mproc__queue_recover_head(queue);
-        r = get_locked(queue, sink, deadline_ns, nowait, &n, &woken);
-        mproc__robust_unlock(&head->lock);
         if (r == MPROC_ETOOSMALL)
                 return mproc__fail(r, "the next message has %zu bytes, the buffer has room for %zu", sink->len,
                                    sink->capacity);
-        if (r < 0)
-                return mproc__queue_fail_get(queue, r);
-        MPROC_POINT("queue.get.left");
-        mproc__counter_look_again(&queue->shm->head.n, &queue->shm->head.armed, n, woken);
-        return 0;
+        return mproc__queue_fail_get(queue, r);
 }
 
 int
 mproc_queue_get(mproc_queue *queue, void *buffer, size_t capacity, size_t *ret_len_bytes, int64_t timeout_ms)
 {
+        struct mproc__queue_wait wait = MPROC__QUEUE_WAIT(timeout_ms);
         struct mproc__sink sink = { .buffer = buffer, .capacity = capacity };
+        bool more;
+        uint32_t k;
         int r;
 
         if ((r = mproc__queue_check(queue)) < 0)
                 return r;
-        if (!buffer && capacity > 0)
+        if (__builtin_expect(!buffer && capacity > 0, 0))
                 return mproc__fail(-EINVAL, "the buffer is NULL, but %zu bytes long", capacity);
-        r = get(queue, &sink, timeout_ms);
+        if (__builtin_expect(queue->ledger != NULL, 0))
+                r = mproc__lease_get(queue, &sink, timeout_ms, NULL);
+        else if (__builtin_expect((r = get_round(queue, &sink, NULL, 1, &wait, &k, &more)) < 0, 0))
+                r = fail_get(queue, &sink, r);
         if ((r == 0 || r == MPROC_ETOOSMALL) && ret_len_bytes)
                 *ret_len_bytes = sink.len;
         return r;
@@ -202,13 +390,75 @@ mproc_queue_get(mproc_queue *queue, void *buffer, size_t capacity, size_t *ret_l
 int
 mproc_queue_get_alloc(mproc_queue *queue, void **ret_data, size_t *ret_len_bytes, int64_t timeout_ms)
 {
+        struct mproc__queue_wait wait = MPROC__QUEUE_WAIT(timeout_ms);
         struct mproc__sink sink = { .allocate = true };
+        bool more;
+        uint32_t k;
         int r;
 
-        if ((r = mproc__queue_check(queue)) < 0 || (r = get(queue, &sink, timeout_ms)) < 0)
+        if ((r = mproc__queue_check(queue)) < 0)
+                return r;
+        if (queue->ledger)
+                r = mproc__lease_get(queue, &sink, timeout_ms, NULL);
+        else if ((r = get_round(queue, &sink, NULL, 1, &wait, &k, &more)) < 0)
+                r = fail_get(queue, &sink, r);
+        if (r < 0)
                 return r;
         *ret_data = sink.buffer;
         if (ret_len_bytes)
                 *ret_len_bytes = sink.len;
+        return 0;
+}
+
+/* The first round may wait; others only bring what is there behind the border of a ring. */
+static int
+get_rounds(struct mproc_queue *queue, struct mproc__sink *sink, mproc_message *ret_messages, size_t count,
+           size_t *ret_done, int64_t timeout_ms)
+{
+        struct mproc__queue_wait wait = MPROC__QUEUE_WAIT(timeout_ms), now = MPROC__QUEUE_WAIT(0);
+        bool more = true;
+        uint32_t k = 0;
+        int r = 0;
+
+        while (more && *ret_done < count &&
+               (r = get_round(queue, sink, ret_messages + *ret_done, count - *ret_done, *ret_done ? &now : &wait, &k,
+                              &more)) == 0)
+                *ret_done += k;
+        return r < 0 && *ret_done == 0 ? fail_get(queue, sink, r) : r;
+}
+
+/* One by one, since each has to be looked for among those that were given back, and recorded. */
+static int
+get_recorded(struct mproc_queue *queue, struct mproc__sink *sink, mproc_message *ret_messages, size_t count,
+             size_t *ret_done, int64_t timeout_ms)
+{
+        int r = 0;
+
+        while (*ret_done < count &&
+               (r = mproc__lease_get(queue, sink, *ret_done ? MPROC_NOWAIT : timeout_ms, NULL)) == 0) {
+                ret_messages[(*ret_done)++] = (mproc_message){ mproc__sink_at(sink), sink->len };
+                mproc__sink_advance(sink);
+        }
+        return r;
+}
+
+int
+mproc_queue_get_many(mproc_queue *queue, mproc_message *ret_messages, size_t count, void *buffer, size_t capacity,
+                     size_t *ret_count, int64_t timeout_ms)
+{
+        struct mproc__sink sink = { .buffer = buffer, .capacity = capacity };
+        size_t done = 0;
+        int r;
+
+        if ((r = mproc__queue_check(queue)) < 0)
+                return r;
+        if (!ret_messages || count == 0 || !ret_count || (!buffer && capacity > 0))
+                return mproc__fail(-EINVAL, "a place for at least one message is wanted, and for their count");
+        r = (queue->ledger ? get_recorded : get_rounds)(queue, &sink, ret_messages, count, &done, timeout_ms);
+        if (r == MPROC_ETOOSMALL && done == 0)
+                ret_messages[0] = (mproc_message){ NULL, sink.len };
+        if (done == 0)
+                return r;
+        *ret_count = done;
         return 0;
 }

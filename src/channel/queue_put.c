@@ -13,6 +13,7 @@
 #include "platform/platform.h"
 
 #include <errno.h>
+#include <string.h>
 
 /*
  * After so many messages a ring is left even if it has room, so that numbers within a ring can be
@@ -24,40 +25,75 @@
 #define RING_SPAN_MAX (1u << 30)
 #endif
 
-/* The tail's ring, and nothing behind it; only a linker who died before he said so in tail.ring leaves something. */
-static int
-settle_tail(struct mproc_queue *queue)
+#define CHUNK_MAX 1024u /* messages in one count: the system's step that counts and wakes takes 2,047 */
+
+/* --- the tail's ring ---------------------------------------------------------------------------------- */
+
+/* Links behind the tail's ring: only a linker who died before he said so in tail.ring leaves them. */
+static __attribute__((noinline)) int
+follow_links(struct mproc_queue *queue)
 {
-        struct mproc__queue_end *tail = &queue->shm->tail;
         uint64_t next;
-        int r = mproc__queue_open_ring(queue, tail, &queue->tail);
+        int r = 0;
 
         while (r == 0 && (next = mproc__window_next(&queue->tail)) != 0)
-                r = mproc__queue_step(queue, tail, &queue->tail, next);
+                r = mproc__queue_step(queue, &queue->shm->tail, &queue->tail, next);
+        return r;
+}
+
+/* The tail's ring, and nothing behind it. */
+static inline int
+settle_tail(struct mproc_queue *queue)
+{
+        int r = mproc__queue_open_ring(queue, &queue->shm->tail, &queue->tail);
+
+        if (__builtin_expect(r == 0 && mproc__window_next(&queue->tail) != 0, 0))
+                return follow_links(queue);
         return r;
 }
 
 /*
- * The last owner of tail.lock died.  What he had committed is whole, what he had not is
- * garbage: in the ring, where the next message overwrites it; or behind the last ring, where
- * he was building another, and from where it goes back to the system now.
+ * What the dead one had committed is whole, what he had not is garbage: in the ring, where
+ * the next message overwrites it; or behind the last ring, where he was building
+ * another, and from where it goes back to the system now; so do the bytes of a large
+ * message that never was.
  */
-static void
-recover_tail(struct mproc_queue *queue)
+void
+mproc__queue_recover_tail(struct mproc_queue *queue)
 {
+        struct mproc__window *w = &queue->tail;
         uint64_t size, end;
 
-        mproc__queue_wake_both(queue->shm);
         if (settle_tail(queue) < 0)
                 return; /* the put that follows will say so */
-        end = mproc__window_end(&queue->tail);
+        end = mproc__window_end(w);
         if (mproc__memory_look(queue->segment->fd, &size, NULL) == 0 && size > end)
                 mproc__memory_release(queue->segment->fd, end, size - end);
+        if (atomic_load(&queue->shm->tail.hold) == 0 &&
+            atomic_load_explicit(&queue->shm->tail.n, memory_order_relaxed) == w->first_n)
+                mproc__window_release_bytes(w, queue->segment->fd);
 }
 
-/* Look at the head: how far is it, in messages and in bytes of the tail's ring? */
-static int
-refresh_hints(struct mproc_queue *queue, uint32_t n)
+/* How far the head is, as the tail knows it, and how far in bytes of the tail's ring. */
+struct reach {
+        uint32_t n;
+        uint64_t bytes;
+};
+
+static inline struct reach
+recall_head(struct mproc_queue *queue)
+{
+        struct mproc__queue_end *tail = &queue->shm->tail;
+        const struct mproc__window *w = &queue->tail;
+        struct reach head = { atomic_load_explicit(&tail->hint_n, memory_order_relaxed), 0 };
+
+        if (atomic_load_explicit(&tail->hint_ring, memory_order_relaxed) == w->at)
+                head.bytes = atomic_load_explicit(&tail->hint_bytes, memory_order_relaxed);
+        return head;
+}
+
+static __attribute__((noinline)) int
+look_at_head(struct mproc_queue *queue, uint32_t n, struct reach *ret)
 {
         struct mproc__queue_end *tail = &queue->shm->tail;
         const struct mproc__window *w = &queue->tail;
@@ -75,53 +111,47 @@ refresh_hints(struct mproc_queue *queue, uint32_t n)
         atomic_signal_fence(memory_order_seq_cst);
         atomic_store_explicit(&tail->hint_ring, w->at, memory_order_relaxed);
         atomic_store_explicit(&tail->hint_n, h, memory_order_relaxed);
+        *ret = (struct reach){ h, bytes };
         return 0;
 }
 
-/* Is there room for message n of `need` bytes in the tail's ring, as far as the hints know? */
-static bool
-fits(struct mproc_queue *queue, uint32_t n, uint64_t position, uint64_t need)
+/*
+ * Is there a place for message n of `need` bytes in the tail's ring, behind `position`, with the head there?
+ * A message's bytes are never cut in two: at the end of the ring some stay unused.
+ */
+static inline bool
+fits(const struct mproc__window *w, uint32_t n, uint64_t position, uint64_t need, struct reach head,
+     uint64_t *ret_start)
 {
-        struct mproc__queue_end *tail = &queue->shm->tail;
-        const struct mproc__window *w = &queue->tail;
-        uint32_t h = atomic_load_explicit(&tail->hint_n, memory_order_relaxed);
-        uint64_t bytes = 0;
+        uint64_t offset = position & (w->bytes - 1);
+        uint64_t start = offset + need <= w->bytes ? position : position + (w->bytes - offset);
 
-        if (w->single)
+        if ((int32_t)(head.n - w->first_n) < 0)
+                head.n = w->first_n;
+        *ret_start = w->single ? 0 : start;
+        if (__builtin_expect(w->single, 0))
                 return n == w->first_n && need <= w->bytes;
-        if ((int32_t)(h - w->first_n) < 0)
-                h = w->first_n;
-        if (atomic_load_explicit(&tail->hint_ring, memory_order_relaxed) == w->at)
-                bytes = atomic_load_explicit(&tail->hint_bytes, memory_order_relaxed);
-        return n - w->first_n < RING_SPAN_MAX && n - h < w->slots - 1 && need <= w->bytes &&
-               position - bytes <= w->bytes - need;
+        return n - w->first_n < RING_SPAN_MAX && n - head.n < w->slots - 1 && need <= w->bytes &&
+               start + need - head.bytes <= w->bytes;
 }
 
 /*
  * Another ring behind the last one, for message n.  The story: built first, unknown to anybody;
- * for a large message its bytes are written, too, since that is what may fail; then `next`
- * links it; then tail.ring names it.  Dying before the link leaves garbage behind the end;
- * dying between the two leaves a link that settle_tail follows.  The ring before is not given
+ * then `next` links it; then tail.ring names it.  Dying before the link leaves garbage behind
+ * the end; dying between the two leaves a link that settle_tail follows.  The ring before is not given
  * back in between, since tail.ring still names it.
  */
 static int
-grow(struct mproc_queue *queue, uint32_t n, uint64_t need, const void *data, size_t len)
+grow(struct mproc_queue *queue, uint32_t n, uint64_t need)
 {
         struct mproc__window fresh = { .ring = NULL }, *w = &queue->tail;
         struct mproc__ring_shm *ring = atomic_load_explicit(&w->ring, memory_order_relaxed);
-        int fd = queue->segment->fd;
         uint64_t at = mproc__window_end(w);
         int r;
 
-        if ((r = mproc__ring_build(&fresh, fd, at, n, need, w)) < 0)
+        if ((r = mproc__ring_build(&fresh, queue->segment->fd, at, n, need, w)) < 0)
                 return r;
         MPROC_POINT("queue.grow.built");
-        if (fresh.single && (r = mproc__window_write(&fresh, fd, 0, data, len)) < 0) {
-                mproc__window_close(&fresh);
-                mproc__memory_release(fd, at, mproc__window_end(&fresh) - at);
-                return r;
-        }
-        MPROC_POINT("queue.grow.filled");
         atomic_store_explicit(&ring->last_n, n, memory_order_relaxed);
         atomic_store_explicit(&ring->next, at, memory_order_release);
         MPROC_POINT("queue.grow.linked");
@@ -131,97 +161,239 @@ grow(struct mproc_queue *queue, uint32_t n, uint64_t need, const void *data, siz
         return 0;
 }
 
-/* tail.lock is held.  Wait until the queue has room for one more; *ret_n is its number. */
+/* --- waiting for room ----------------------------------------------------------------------------------- */
+
+/* Do the queue's own limits let in message n of len bytes, now?  *ret_h: where the head was. */
 static int
-await_room(struct mproc_queue *queue, int64_t deadline_ns, bool nowait, uint32_t *ret_n)
+has_room(struct mproc_queue *queue, uint32_t n, uint64_t len, uint32_t *ret_h)
 {
         struct mproc__queue_shm *shm = queue->shm;
-        uint32_t n = atomic_load_explicit(&shm->tail.n, memory_order_relaxed);
+        uint64_t gone, here = 0;
+        uint32_t h;
+
+        do {
+                h = atomic_load_explicit(&shm->head.n, memory_order_acquire);
+                gone = queue->max_bytes ? mproc__queue_tally(&shm->head, h) : 0;
+        } while (queue->max_bytes && atomic_load_explicit(&shm->head.n, memory_order_acquire) != h);
+        if (queue->max_bytes)
+                here = mproc__queue_tally(&shm->tail, n) - gone;
+        *ret_h = h;
+        if (n - h > MPROC__QUEUE_COUNT_MAX || here > MPROC__QUEUE_MESSAGE_MAX)
+                return MPROC_ECORRUPT;
+        atomic_store_explicit(&shm->tail.hint_n, h, memory_order_relaxed);
+        return n - h < queue->limit && (queue->max_bytes == 0 || here + len <= queue->max_bytes);
+}
+
+static __attribute__((noinline)) int
+await_room(struct mproc_queue *queue, uint32_t n, uint64_t len, struct mproc__queue_wait *wait)
+{
+        struct mproc__queue_shm *shm = queue->shm;
+        uint32_t h;
+        int r;
+
+        while ((r = has_room(queue, n, len, &h)) == 0)
+                if ((r = mproc__queue_sleep_on(queue, &shm->head, &shm->tail, h, wait)) < 0)
+                        return r;
+        return r < 0 ? r : 0;
+}
+
+static inline bool
+surely_has_room(struct mproc_queue *queue, uint32_t n)
+{
+        return queue->max_bytes == 0 &&
+               n - atomic_load_explicit(&queue->shm->tail.hint_n, memory_order_relaxed) < queue->limit;
+}
+
+int
+mproc__queue_await_room(struct mproc_queue *queue, uint32_t n, uint64_t len, struct mproc__queue_wait *wait)
+{
+        return __builtin_expect(surely_has_room(queue, n), 1) ? 0 : await_room(queue, n, len, wait);
+}
+
+/* --- put ------------------------------------------------------------------------------------------------ */
+
+/* It does not fit as far as the tail knows: look again, then build.  more: others of the same call precede it. */
+static __attribute__((noinline)) int
+make_place(struct mproc_queue *queue, uint32_t n, uint64_t position, uint64_t need, bool more, uint64_t *ret_start)
+{
+        struct reach head;
+        int r;
+
+        if ((r = look_at_head(queue, n, &head)) < 0)
+                return r;
+        if (fits(&queue->tail, n, position, need, head, ret_start))
+                return 0;
+        if (more)
+                return MPROC_EFULL;
+        *ret_start = 0;
+        return grow(queue, n, need);
+}
+
+int
+mproc__queue_find_place(struct mproc_queue *queue, uint32_t n, uint64_t len, uint64_t *ret_start)
+{
+        uint64_t need = mproc__ring_need(len), position;
+        int r;
+
+        if ((r = settle_tail(queue)) < 0)
+                return r;
+        position = mproc__queue_position(&queue->tail, n);
+        if (__builtin_expect(fits(&queue->tail, n, position, need, recall_head(queue), ret_start), 1))
+                return 0;
+        return make_place(queue, n, position, need, false, ret_start);
+}
+
+static inline int
+write_message(struct mproc_queue *queue, uint32_t n, uint64_t start, const void *data, size_t len)
+{
+        const struct mproc__window *w = &queue->tail;
+        struct mproc__slot *slot;
+        int r;
+
+        if (__builtin_expect(w->single, 0)) {
+                if ((r = mproc__window_write_single(w, queue->segment->fd, data, len)) < 0) {
+                        mproc__window_release_bytes(w, queue->segment->fd);
+                        return r;
+                }
+        } else if (len > 0) {
+                memcpy(mproc__window_at(w, start), data, len);
+        }
+        slot = mproc__window_slot(w, n);
+        atomic_store_explicit(&slot->end, start + mproc__ring_need(len), memory_order_relaxed);
+        atomic_store_explicit(&slot->len, len, memory_order_relaxed);
+        return 0;
+}
+
+/*
+ * As many of these as have room and fit into one ring: at least one, or an error.  They are
+ * counted in one step.  *ret_k: how many.
+ */
+static inline __attribute__((always_inline)) int
+put_some(struct mproc_queue *queue, const mproc_message *messages, size_t count, struct mproc__queue_wait *wait,
+         uint32_t *ret_n, uint32_t *ret_k, bool *ret_woken)
+{
+        struct mproc__queue_end *tail = &queue->shm->tail;
+        uint32_t n = atomic_load_explicit(&tail->n, memory_order_relaxed), k = 0;
+        uint64_t bytes = 0, start;
         int r;
 
         *ret_n = n;
-        while (n - atomic_load_explicit(&shm->tail.hint_n, memory_order_relaxed) >= queue->limit) {
-                uint32_t h = atomic_load_explicit(&shm->head.n, memory_order_acquire);
-
-                if (n - h > MPROC__QUEUE_COUNT_MAX)
-                        return MPROC_ECORRUPT;
-                atomic_store_explicit(&shm->tail.hint_n, h, memory_order_relaxed);
-                if (n - h >= queue->limit &&
-                    (r = mproc__queue_sleep_on(queue, &shm->head, &shm->tail, h, deadline_ns, nowait)) < 0)
-                        return r;
+        if ((r = mproc__queue_await_room(queue, n, messages[0].len_bytes, wait)) < 0 ||
+            (r = mproc__queue_find_place(queue, n, messages[0].len_bytes, &start)) < 0)
+                return r;
+        for (;;) {
+                if ((r = write_message(queue, n + k, start, messages[k].data, messages[k].len_bytes)) < 0)
+                        break;
+                bytes += messages[k].len_bytes;
+                if (++k == count || k == CHUNK_MAX)
+                        break;
+                if (!surely_has_room(queue, n + k) &&
+                    (r = has_room(queue, n, bytes + messages[k].len_bytes, &(uint32_t){ 0 })) <= 0)
+                        break;
+                if (n + k - atomic_load_explicit(&tail->hint_n, memory_order_relaxed) >= queue->limit)
+                        break;
+                start += mproc__ring_need(messages[k - 1].len_bytes);
+                if (!fits(&queue->tail, n + k, start, mproc__ring_need(messages[k].len_bytes), recall_head(queue),
+                          &start) &&
+                    (r = make_place(queue, n + k, start, mproc__ring_need(messages[k].len_bytes), true, &start)) < 0)
+                        break;
         }
+        if (k == 0)
+                return r;
+        MPROC_POINT("queue.put.copied");
+        if (queue->max_bytes)
+                mproc__queue_tally_add(tail, n, k, bytes);
+        atomic_store_explicit(&tail->last, mproc__word_thread()->tid, memory_order_relaxed);
+        mproc__queue_ring_bell(queue, n);
+        MPROC_POINT("queue.put.described");
+        *ret_woken = mproc__counter_commit(&tail->n, &tail->armed, n, k);
+        *ret_k = k;
+        MPROC_POINT("queue.put.committed");
+        return 0;
+}
+
+/* One round of entering, putting, and leaving. */
+static inline __attribute__((always_inline)) int
+put_round(struct mproc_queue *queue, const mproc_message *messages, size_t count, struct mproc__queue_wait *wait,
+          uint32_t *ret_k)
+{
+        struct mproc__queue_end *tail = &queue->shm->tail;
+        bool woken = false;
+        uint32_t n = 0;
+        int r;
+
+        if ((r = mproc__queue_enter_tail(queue, wait)) < 0)
+                return r;
+        MPROC_POINT("queue.put.entered");
+        r = put_some(queue, messages, count, wait, &n, ret_k, &woken);
+        mproc__robust_unlock(&tail->lock);
+        if (__builtin_expect(r < 0, 0))
+                return r;
+        MPROC_POINT("queue.put.left");
+        mproc__counter_look_again(&tail->n, &tail->armed, n, woken);
+        mproc__queue_ring_bell(queue, n);
         return 0;
 }
 
 static int
-put_locked(struct mproc_queue *queue, const void *data, size_t len, int64_t deadline_ns, bool nowait, uint32_t *ret_n,
-           bool *ret_woken)
+fail_message(struct mproc_queue *queue, const mproc_message *message)
 {
-        uint64_t need = mproc__ring_need(len), position;
-        struct mproc__queue_end *tail = &queue->shm->tail;
-        struct mproc__window *w = &queue->tail;
-        struct mproc__slot *slot;
-        bool written = false;
-        uint32_t n;
-        int r;
+        if (message->len_bytes > MPROC__QUEUE_MESSAGE_MAX)
+                return mproc__fail(-EMSGSIZE, "a message of %zu bytes is too large", message->len_bytes);
+        if (queue->max_bytes && message->len_bytes > queue->max_bytes)
+                return mproc__fail(-EMSGSIZE, "a message of %zu bytes is larger than the queue may ever become, %llu",
+                                   message->len_bytes, (unsigned long long)queue->max_bytes);
+        return mproc__fail(-EINVAL, "the message is NULL, but %zu bytes long", message->len_bytes);
+}
 
-        if ((r = await_room(queue, deadline_ns, nowait, &n)) < 0 || (r = settle_tail(queue)) < 0)
-                return r;
-        position = mproc__queue_position(w, n);
-        if (!fits(queue, n, position, need)) {
-                if ((r = refresh_hints(queue, n)) < 0)
-                        return r;
-                if (!fits(queue, n, position, need)) {
-                        if ((r = grow(queue, n, need, data, len)) < 0)
-                                return r;
-                        written = w->single;
-                        position = 0;
-                }
-        }
-        if (!written && (r = mproc__window_write(w, queue->segment->fd, position, data, len)) < 0)
-                return r;
-        MPROC_POINT("queue.put.copied");
-        slot = mproc__window_slot(w, n);
-        atomic_store_explicit(&slot->end, position + need, memory_order_relaxed);
-        atomic_store_explicit(&slot->len, len, memory_order_relaxed);
-        mproc__queue_ring_bell(queue, n);
-        MPROC_POINT("queue.put.described");
-        *ret_woken = mproc__counter_commit(&tail->n, &tail->armed, n, 1);
-        *ret_n = n;
-        MPROC_POINT("queue.put.committed");
-        return 0;
+static inline bool
+is_possible(struct mproc_queue *queue, const mproc_message *message)
+{
+        return message->len_bytes <= MPROC__QUEUE_MESSAGE_MAX && (message->data || message->len_bytes == 0) &&
+               (queue->max_bytes == 0 || message->len_bytes <= queue->max_bytes);
 }
 
 int
 mproc_queue_put(mproc_queue *queue, const void *data, size_t len_bytes, int64_t timeout_ms)
 {
-        bool nowait = timeout_ms == 0, woken = false;
-        int64_t deadline_ns;
-        struct mproc__queue_end *tail;
-        uint32_t n = 0;
+        struct mproc__queue_wait wait = MPROC__QUEUE_WAIT(timeout_ms);
+        mproc_message message = { data, len_bytes };
+        uint32_t k;
         int r;
 
         if ((r = mproc__queue_check(queue)) < 0)
                 return r;
-        if (len_bytes > MPROC__QUEUE_MESSAGE_MAX)
-                return mproc__fail(-EMSGSIZE, "a message of %zu bytes is too large", len_bytes);
-        if (!data && len_bytes > 0)
-                return mproc__fail(-EINVAL, "the message is NULL, but %zu bytes long", len_bytes);
-        if (nowait && mproc__queue_is_full(queue))
-                return mproc__queue_fail_put(queue, MPROC_ETIMEDOUT);
-        deadline_ns = nowait ? 0 : mproc__deadline(timeout_ms);
-        tail = &queue->shm->tail;
-        if ((r = mproc__queue_enter(queue, tail, deadline_ns, nowait, mproc__queue_is_full)) < 0)
+        if (__builtin_expect(!is_possible(queue, &message), 0))
+                return fail_message(queue, &message);
+        if (__builtin_expect((r = put_round(queue, &message, 1, &wait, &k)) < 0, 0))
                 return mproc__queue_fail_put(queue, r);
-        MPROC_POINT("queue.put.entered");
-        if (r == MPROC__ROBUST_RECOVERED)
-                recover_tail(queue);
-        r = put_locked(queue, data, len_bytes, deadline_ns, nowait, &n, &woken);
-        mproc__robust_unlock(&tail->lock);
-        if (r < 0)
-                return mproc__queue_fail_put(queue, r);
-        MPROC_POINT("queue.put.left");
-        mproc__counter_look_again(&tail->n, &tail->armed, n, woken);
-        mproc__queue_ring_bell(queue, n);
         return 0;
+}
+
+int
+mproc_queue_put_many(mproc_queue *queue, const mproc_message *messages, size_t count, size_t *ret_done,
+                     int64_t timeout_ms)
+{
+        struct mproc__queue_wait wait = MPROC__QUEUE_WAIT(timeout_ms);
+        size_t done = 0;
+        uint32_t k = 0;
+        int r;
+
+        if (ret_done)
+                *ret_done = 0;
+        if ((r = mproc__queue_check(queue)) < 0)
+                return r;
+        if (!messages && count > 0)
+                return mproc__fail(-EINVAL, "NULL given for %zu messages", count);
+        for (size_t i = 0; i < count; i++)
+                if (!is_possible(queue, &messages[i])) {
+                        r = fail_message(queue, &messages[i]);
+                        mproc__fail_prefix("message %zu of %zu: ", i, count);
+                        return r;
+                }
+        while (done < count && (r = put_round(queue, messages + done, count - done, &wait, &k)) == 0)
+                done += k;
+        if (ret_done)
+                *ret_done = done;
+        return r < 0 ? mproc__queue_fail_put(queue, r) : 0;
 }

@@ -14,7 +14,8 @@
 
 #define BYTES_FIRST  (UINT64_C(64) << 10)  /* the first ring's room */
 #define BYTES_LAST   (UINT64_C(512) << 10) /* each ring is twice the one before, up to here */
-#define INLINE_MAX   (BYTES_LAST / 4)      /* a larger message has a ring for itself */
+#define BYTES_LARGE  (UINT64_C(8) << 20)   /* or up to here, if large messages want it */
+#define INLINE_MAX   (BYTES_LARGE / 4)     /* a larger message has a ring for itself */
 #define BYTES_A_SLOT 64                    /* slots are made for messages of this size */
 #define SLOTS_MAX    (UINT32_C(1) << 20)
 #define BYTES_MAX    (UINT64_C(1) << 30)
@@ -141,11 +142,11 @@ choose_size(uint64_t need, const struct mproc__window *like, uint32_t *ret_slots
         }
         if (bytes < mproc__memory_page())
                 bytes = mproc__memory_page();
-        while (bytes < need * 4)
-                bytes *= 2;
         if (bytes > BYTES_LAST)
                 bytes = BYTES_LAST;
-        *ret_slots = (uint32_t)(bytes / BYTES_A_SLOT);
+        while (bytes < need * 4)
+                bytes *= 2;
+        *ret_slots = (uint32_t)((bytes < BYTES_LAST ? bytes : BYTES_LAST) / BYTES_A_SLOT);
         *ret_single = false;
         *ret_bytes = bytes;
 }
@@ -159,7 +160,7 @@ mproc__ring_build(struct mproc__window *window, int fd, uint64_t at, uint32_t fi
                   const struct mproc__window *like)
 {
         struct mproc__ring_shm *ring;
-        uint64_t bytes;
+        uint64_t bytes, all;
         uint32_t slots;
         bool single;
         int r;
@@ -167,8 +168,9 @@ mproc__ring_build(struct mproc__window *window, int fd, uint64_t at, uint32_t fi
         choose_size(need, like, &slots, &single, &bytes);
         mproc__window_close(window);
         measure(window, at, first_n, slots, single, bytes);
-        if ((r = mproc__memory_reserve(fd, at, window->mapped)) < 0 || (r = map_window(window, fd)) < 0) {
-                mproc__memory_release(fd, at, window->mapped);
+        all = window->bytes_at + page_up(bytes); /* so that want of memory is found here, not when it is written */
+        if ((r = mproc__memory_reserve(fd, at, all)) < 0 || (r = map_window(window, fd)) < 0) {
+                mproc__memory_release(fd, at, all);
                 return r;
         }
         ring = atomic_load_explicit(&window->ring, memory_order_relaxed);
@@ -183,44 +185,16 @@ mproc__ring_build(struct mproc__window *window, int fd, uint64_t at, uint32_t fi
         return 0;
 }
 
-static uint8_t *
-bytes_of(const struct mproc__window *window)
+int
+mproc__window_write_single(const struct mproc__window *window, int fd, const void *data, size_t len)
 {
-        return (uint8_t *)atomic_load_explicit(&window->ring, memory_order_relaxed) + window->bytes_at;
+        return mproc__memory_write(fd, window->at + window->bytes_at, data, len);
 }
 
 int
-mproc__window_write(const struct mproc__window *window, int fd, uint64_t position, const void *data, size_t len)
+mproc__window_read_single(const struct mproc__window *window, int fd, void *buffer, size_t len)
 {
-        uint64_t offset = position & (window->bytes - 1);
-        size_t first;
-
-        if (window->single)
-                return mproc__memory_write(fd, window->at + window->bytes_at, data, len);
-        if (len == 0)
-                return 0;
-        first = len <= window->bytes - offset ? len : (size_t)(window->bytes - offset);
-        memcpy(bytes_of(window) + offset, data, first);
-        if (first < len)
-                memcpy(bytes_of(window), (const uint8_t *)data + first, len - first);
-        return 0;
-}
-
-int
-mproc__window_read(const struct mproc__window *window, int fd, uint64_t position, void *buffer, size_t len)
-{
-        uint64_t offset = position & (window->bytes - 1);
-        size_t first;
-
-        if (window->single)
-                return mproc__memory_read(fd, window->at + window->bytes_at, buffer, len);
-        if (len == 0)
-                return 0;
-        first = len <= window->bytes - offset ? len : (size_t)(window->bytes - offset);
-        memcpy(buffer, bytes_of(window) + offset, first);
-        if (first < len)
-                memcpy((uint8_t *)buffer + first, bytes_of(window), len - first);
-        return 0;
+        return mproc__memory_read(fd, window->at + window->bytes_at, buffer, len);
 }
 
 void

@@ -36,30 +36,46 @@
 
 /*
  * One end.  lock guards all that only one at a time does at this end.
- *   n      changed by the holder of lock, read by all: the commit, and what the other end sleeps on
+ *   hold   the process (program/slot.h) that has a message of this end in its hands outside of
+ *          lock: reserved at the tail, peeked at at the head; 0: none.  Set by the holder of lock; cleared by
+ *          that process, or by a holder of lock who found it dead.  While it is not 0, only that process
+ *          changes what follows here.  MPROC__WORD_WAITERS: somebody sleeps on it.
+ *   n      changed by the holder of lock (or hold), read by all: the commit, and what the other end sleeps on
+ *   last   a hint: the thread that counted last
  *   armed  the ticket of him who sleeps on n; written by the holder of the other end's lock
  *   rung   the ticket of those who poll for n; written by anybody who is going to poll
  *   ring   where this end's ring lies.  Changed by the holder of lock, after the link that
  *          leads there, so it may lag behind, never run ahead.
- *   the rest: hints of this end, changed by the holder of lock; see queue.c
+ *   tally  in queues with a limit on bytes: how many bytes ever passed this end.  Two of them; the one whose
+ *          number is n counts, the other one is free to be written before n moves there.
+ *   the rest: hints of this end, changed by the holder of lock; see queue_put.c, queue_get.c
  */
+struct mproc__queue_tally {
+        _Atomic uint64_t bytes;
+        mproc__word n;
+};
+
 struct mproc__queue_end {
         _Alignas(MPROC__LINE) struct mproc__robust lock;
+        mproc__word hold;
         _Alignas(MPROC__LINE) mproc__word n;
-        uint32_t reserved;
+        mproc__word last;
         _Atomic uint64_t ring;
-        _Atomic uint64_t hint_ring;  /* tail: the ring that the two below are about, or 0: none */
+        _Atomic uint64_t hint_ring;  /* tail: the ring that the next one is about, or 0: none */
         _Atomic uint64_t hint_bytes; /* tail: the byte position that the head had reached, at least */
-        mproc__word hint_n;          /* tail: the number that the head had reached, at least */
+        mproc__word hint_n;          /* the number that the other end had reached, at least */
         _Atomic uint64_t released;   /* head: all rings before this place have been given back */
+        struct mproc__queue_tally tally[2];
         _Alignas(MPROC__LINE) mproc__word armed;
         mproc__word rung;
 };
 
-/* Magic, kind and so on stand in front (shm/segment.h); maxsize is constant after creation. */
+/* Magic, kind and so on stand in front (shm/segment.h); the limits are constant after creation. */
 struct mproc__queue_shm {
         uint8_t segment_head[64];
-        uint32_t maxsize; /* 0: no limit */
+        uint32_t maxsize;   /* 0: no limit */
+        mproc__word ended;  /* 1: shut down, for all and for ever */
+        uint64_t max_bytes; /* 0: no limit */
         struct mproc__queue_end tail;
         struct mproc__queue_end head;
 };
@@ -69,8 +85,8 @@ _Static_assert(sizeof(struct mproc__queue_shm) == 7 * MPROC__LINE, "layout of a 
 
 /* One message.  Written by the putter under tail.lock while its number is not yet committed; constant afterwards. */
 struct mproc__slot {
-        _Atomic uint64_t end; /* the byte position behind it, padding included; the first byte of a ring has 0 */
-        _Atomic uint64_t len;
+        _Atomic uint64_t end; /* the byte position behind it; the first byte of a ring has 0 */
+        _Atomic uint64_t len; /* its bytes begin mproc__ring_need(len) before the end, and do not wrap around */
 };
 _Static_assert(sizeof(struct mproc__slot) == 16, "layout of a slot");
 
@@ -154,10 +170,19 @@ mproc__ring_need(uint64_t len)
         return (len + 15) & ~UINT64_C(15);
 }
 
-/* Copy a message's bytes in or out, at a byte position.  len is at most the ring's bytes.  -ENOSPC, -EFAULT, -errno.
+/* Where a message's bytes lie in an ordinary ring.  They do not wrap around: its start leaves room for them all. */
+static inline void *
+mproc__window_at(const struct mproc__window *window, uint64_t position)
+{
+        uint8_t *ring = (uint8_t *)atomic_load_explicit(&window->ring, memory_order_relaxed);
+
+        return ring + window->bytes_at + (position & (window->bytes - 1));
+}
+
+/* Copy the message of a ring for one message in or out.  len is at most the ring's bytes.  -ENOSPC, -EFAULT, -errno.
  */
-int mproc__window_write(const struct mproc__window *window, int fd, uint64_t position, const void *data, size_t len);
-int mproc__window_read(const struct mproc__window *window, int fd, uint64_t position, void *buffer, size_t len);
+int mproc__window_write_single(const struct mproc__window *window, int fd, const void *data, size_t len);
+int mproc__window_read_single(const struct mproc__window *window, int fd, void *buffer, size_t len);
 
 /* A ring for one message whose message has been taken: give its bytes back. */
 void mproc__window_release_bytes(const struct mproc__window *window, int fd);

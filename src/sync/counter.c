@@ -33,9 +33,26 @@ moved_soon(mproc__word *n, uint32_t old)
         return atomic_load_explicit(n, memory_order_acquire) != old;
 }
 
+static bool
+flag_is_set(void *arg)
+{
+        const _Atomic bool *stop = arg;
+
+        return stop && atomic_load(stop);
+}
+
 int
 mproc__counter_sleep(mproc__word *n, mproc__word *armed, struct mproc__robust *theirs, struct mproc__robust *mine,
                      uint32_t old, int64_t deadline_ns, const _Atomic bool *stop)
+{
+        return mproc__counter_sleep_unless(n, armed, theirs, NULL, mine, old, deadline_ns, flag_is_set,
+                                           (void *)(uintptr_t)stop);
+}
+
+int
+mproc__counter_sleep_unless(mproc__word *n, mproc__word *armed, struct mproc__robust *theirs, mproc__word *busy,
+                            struct mproc__robust *mine, uint32_t old, int64_t deadline_ns, bool (*stopped)(void *arg),
+                            void *arg)
 {
         struct mproc__word_thread *self = mproc__word_thread();
         int64_t slice = SHORT_SLICE_FIRST;
@@ -47,12 +64,12 @@ mproc__counter_sleep(mproc__word *n, mproc__word *armed, struct mproc__robust *t
 
                 if (moved_soon(n, old))
                         return 0;
-                if (stop && atomic_load(stop))
-                        return MPROC_ECLOSED;
                 atomic_store_explicit(armed, old, memory_order_seq_cst);
                 MPROC_POINT("counter.armed");
+                if (stopped(arg))
+                        return MPROC_ECLOSED;
                 /* Somebody inside may have looked at `armed` before, and die before he looks again. */
-                if (mproc__robust_owner(theirs) != 0) {
+                if (mproc__robust_owner(theirs) != 0 || (busy && atomic_load(busy) != 0)) {
                         until = mproc__plat_now_ns() + slice;
                         slice = slice < SHORT_SLICE_LAST ? slice * 2 : slice;
                 } else {

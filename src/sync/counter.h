@@ -42,6 +42,15 @@
 int mproc__counter_sleep(mproc__word *n, mproc__word *armed, struct mproc__robust *theirs, struct mproc__robust *mine,
                          uint32_t old, int64_t deadline_ns, const _Atomic bool *stop);
 
+/*
+ * The same, for ends that have a second way of being busy (*busy is not 0; may be NULL), and for more than one
+ * reason to stop: stopped(arg) is asked before each sleep, whoever makes it true wakes all who sleep
+ * on n; from one who was just on his way to sleep that is hidden until the end of a slice.
+ */
+int mproc__counter_sleep_unless(mproc__word *n, mproc__word *armed, struct mproc__robust *theirs, mproc__word *busy,
+                                struct mproc__robust *mine, uint32_t old, int64_t deadline_ns,
+                                bool (*stopped)(void *arg), void *arg);
+
 /* Count n from `old` to old + k.  The lock of that end is held.  True: a sleeper, if any, has been woken. */
 static inline bool
 mproc__counter_commit(mproc__word *n, mproc__word *armed, uint32_t old, unsigned k)

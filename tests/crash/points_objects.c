@@ -19,7 +19,7 @@ struct objects {
         mproc_semaphore *semaphore;
 };
 
-static char large[300000];
+static char large[3000000]; /* has a ring for itself */
 
 static int
 put_text(mproc_queue *queue, char c)
@@ -150,12 +150,10 @@ static const struct death {
         { "queue.put.committed", do_put, NOTHING, do_get, NULL, WATCH },
         { "queue.put.left", do_put, NOTHING, do_get, NULL, WATCH },
         { "queue.grow.built", do_put, RING_FULL, NULL, NULL, WATCH },
-        { "queue.grow.filled", do_put, RING_FULL, NULL, NULL, WATCH },
         { "queue.grow.linked", do_put, RING_FULL, NULL, NULL, WATCH },
         { "queue.grow.named", do_put, RING_FULL, NULL, NULL, WATCH },
         { "queue.put.copied", do_put, RING_FULL, NULL, NULL, WATCH },
         { "queue.grow.built", do_put_large, NOTHING, NULL, NULL, WATCH },
-        { "queue.grow.filled", do_put_large, THREE_MESSAGES, NULL, NULL, WATCH },
         { "queue.grow.linked", do_put_large, THREE_MESSAGES, NULL, NULL, WATCH },
         { "queue.grow.named", do_put_large, THREE_MESSAGES, NULL, NULL, WATCH },
         { "queue.put.copied", do_put_large, THREE_MESSAGES, NULL, NULL, WATCH },

@@ -98,7 +98,7 @@ SCENE(put_that_links_a_ring)
         return fate;
 }
 
-static uint8_t large[300000];
+static uint8_t large[3000000]; /* has a ring for itself */
 
 static void
 do_put_large(void)
