@@ -622,3 +622,42 @@ START_METHOD_TEST(terminated_daemon_takes_its_children_along)
         write_all(h.in, "1", 1);
         expect_end(&h, 0);
 }
+
+/* --- what exit() does for a child that is a process of its own ------------------------------------------------- */
+
+static void
+run_ending(const char *method, bool with_plugin, const char *const *wanted)
+{
+        char *path = path_in(temp_dir(), "written"), *text;
+        char *program = strdup(support_path("ending_prog"));
+        char *plugin = with_plugin ? strdup(support_path("ending_plugin")) : NULL;
+        char *argv[] = { program, (char *)method, path, plugin, NULL };
+        size_t len;
+
+        CHECK_INT(wait_program(run_program(argv, NULL, NULL), LONG_MS), 0);
+        text = read_file(path, &len);
+        for (; *wanted; wanted++)
+                CHECK_CONTAINS(text, *wanted);
+        CHECK(unlink(path) == 0);
+        free(text);
+        free(plugin);
+        free(program);
+        free(path);
+}
+
+/* Also where a child is spared what exit() would do in vain. */
+TEST(open_streams_are_written_at_the_end)
+{
+        static const char *const wanted[] = { "target\n", "handler\n", NULL };
+
+        run_ending("spawn", false, wanted);
+        run_ending("forkserver", false, wanted);
+}
+
+TEST(objects_that_a_child_loaded_are_destroyed)
+{
+        static const char *const wanted[] = { "target\n", "handler\n", "destructor\n", NULL };
+
+        run_ending("spawn", true, wanted);
+        run_ending("forkserver", true, wanted);
+}

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "platform/platform.h"
 #include "start/boot.h"
+#include "start/destructors.h"
 #include "start/entry.h"
 #include "start/status.h"
 
@@ -67,10 +68,24 @@ leave_forked(int exitcode)
 }
 
 /*
+ * All that exit() would do with streams.  A thread that sits in a read has its stream locked,
+ * which exit() would not wait for; and what was read ahead of stdin, exit() gives back.
+ */
+static bool
+flush_all(void)
+{
+        if (!mproc__plat_single_threaded() || __fbufsize(stdin) > 0)
+                return false;
+        (void)fflush(NULL);
+        return true;
+}
+
+/*
  * exit() calls its handlers in the reverse order of their registration, so this one, the
  * first that a child registers, comes after all others of the child, and in a
- * forked one before all that it inherited, which are never reached.  The parent
- * learns the exit code even if somebody else takes the status from the system.
+ * forked one before all that it inherited, which are never reached.  The fork server has
+ * registered it for its children: where nothing else was there before, they are done.
+ * The parent learns the exit code even if somebody else takes the status from the system.
  */
 static void
 exiting(int exitcode, void *arg)
@@ -79,6 +94,8 @@ exiting(int exitcode, void *arg)
         tell_end(exitcode & 0xff, 0, "exit", NULL);
         if (child.forked)
                 leave_forked(exitcode);
+        if (mproc__destructors_none() && flush_all())
+                _exit(exitcode);
 }
 
 #ifdef __GLIBC__

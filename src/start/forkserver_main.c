@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "platform/platform.h"
 #include "start/child.h"
+#include "start/destructors.h"
 #include "start/entry.h"
 #include "start/forkserver.h"
 #include "start/preload.h"
@@ -293,6 +294,8 @@ mproc__forkserver_main(int requests)
         (void)sigaddset(&waiting, SIGQUIT);
         prepare();
         mproc__entry_prepare();
+        if (!server.plain_fork) /* what was preloaded may have registered anything */
+                mproc__destructors_look();
         mproc__child_watch_exit();
         for (;;) {
                 struct pollfd p = { .fd = requests, .events = POLLIN };
