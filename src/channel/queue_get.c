@@ -223,14 +223,20 @@ copy_out(struct mproc_queue *queue, uint64_t start, void *buffer, size_t len)
         return r == -ENODATA ? MPROC_ECORRUPT : r;
 }
 
-int
-mproc__sink_open(struct mproc__sink *sink, size_t len)
+static inline int
+open_sink(struct mproc__sink *sink, size_t len)
 {
         sink->len = len;
         if (!sink->allocate)
                 return len > sink->capacity - sink->used ? MPROC_ETOOSMALL : 0;
         sink->buffer = malloc(len ? len : 1);
         return sink->buffer ? 0 : -ENOMEM;
+}
+
+int
+mproc__sink_open(struct mproc__sink *sink, size_t len)
+{
+        return open_sink(sink, len);
 }
 
 void
@@ -252,14 +258,14 @@ mproc__sink_advance(struct mproc__sink *sink)
 }
 
 /* One message into the sink. */
-static inline int
+static inline __attribute__((always_inline)) int
 take_out(struct mproc_queue *queue, uint32_t n, struct mproc__sink *sink)
 {
         uint64_t start = 0;
         size_t len = 0;
         int r;
 
-        if ((r = read_slot(&queue->head, n, &start, &len)) < 0 || (r = mproc__sink_open(sink, len)) < 0)
+        if ((r = read_slot(&queue->head, n, &start, &len)) < 0 || (r = open_sink(sink, len)) < 0)
                 return r;
         if ((r = copy_out(queue, start, mproc__sink_at(sink), len)) < 0)
                 mproc__sink_drop(sink);

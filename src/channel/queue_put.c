@@ -229,8 +229,8 @@ make_place(struct mproc_queue *queue, uint32_t n, uint64_t position, uint64_t ne
         return grow(queue, n, need);
 }
 
-int
-mproc__queue_find_place(struct mproc_queue *queue, uint32_t n, uint64_t len, uint64_t *ret_start)
+static inline __attribute__((always_inline)) int
+find_place(struct mproc_queue *queue, uint32_t n, uint64_t len, uint64_t *ret_start)
 {
         uint64_t need = mproc__ring_need(len), position;
         int r;
@@ -241,6 +241,12 @@ mproc__queue_find_place(struct mproc_queue *queue, uint32_t n, uint64_t len, uin
         if (__builtin_expect(fits(&queue->tail, n, position, need, recall_head(queue), ret_start), 1))
                 return 0;
         return make_place(queue, n, position, need, false, ret_start);
+}
+
+int
+mproc__queue_find_place(struct mproc_queue *queue, uint32_t n, uint64_t len, uint64_t *ret_start)
+{
+        return find_place(queue, n, len, ret_start);
 }
 
 static inline int
@@ -279,7 +285,7 @@ put_some(struct mproc_queue *queue, const mproc_message *messages, size_t count,
 
         *ret_n = n;
         if ((r = mproc__queue_await_room(queue, n, messages[0].len_bytes, wait)) < 0 ||
-            (r = mproc__queue_find_place(queue, n, messages[0].len_bytes, &start)) < 0)
+            (r = find_place(queue, n, messages[0].len_bytes, &start)) < 0)
                 return r;
         for (;;) {
                 if ((r = write_message(queue, n + k, start, messages[k].data, messages[k].len_bytes)) < 0)
