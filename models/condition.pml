@@ -2,7 +2,8 @@
 /*
  * condition.pml - waiting for a notification, with tickets.
  *
- * The simplest protocol that holds:
+ * Tickets under an internal lock.  src/sync/tickets.* keeps the same rules without such a lock, by single steps on one
+ * word; that form is argued there and is not modelled.  The protocol here:
  *
  *   A condition has the user's lock U (mproc_lock or mproc_rlock), an internal robust lock L
  *   (sync/robust.h), and a table of tickets.  A ticket is one word, state | slot id of its
