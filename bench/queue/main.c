@@ -62,6 +62,7 @@ add_rows(void)
 {
         add_row(&bench_mproc);
         add_row(&bench_mproc_unlimited);
+        add_row(&bench_mproc_many);
         add_row(&bench_pipe);
         add_row(&bench_seqpacket);
         add_row(&bench_mq);

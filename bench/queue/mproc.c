@@ -69,3 +69,41 @@ const struct bench_transport bench_mproc_unlimited = {
         .get = get,
         .destroy = destroy,
 };
+
+/* --- sixteen at a time ------------------------------------------------------------------------------ */
+
+static int
+put_many(void *channel, const void *data, size_t len)
+{
+        mproc_message messages[BENCH_BATCH];
+        int i;
+
+        for (i = 0; i < BENCH_BATCH; i++)
+                messages[i] = (mproc_message){ (const char *)data + (size_t)i * len, len };
+        return mproc_queue_put_many(channel, messages, BENCH_BATCH, NULL, MPROC_FOREVER) == 0
+                       ? BENCH_BATCH
+                       : bench_fail("%s", mproc_last_error());
+}
+
+/* The buffer has room for sixteen of them, and is a page at least. */
+static int
+get_many(void *channel, void *buffer, size_t len)
+{
+        mproc_message messages[BENCH_BATCH];
+        size_t capacity = len < 256 ? 4096 : BENCH_BATCH * len, count;
+
+        return mproc_queue_get_many(channel, messages, BENCH_BATCH, buffer, capacity, &count, MPROC_FOREVER) == 0
+                       ? (int)count
+                       : bench_fail("%s", mproc_last_error());
+}
+
+const struct bench_transport bench_mproc_many = {
+        .name = "mproc_many",
+        .label = "mproc Queue, 16 at a time",
+        .kinds = BENCH_FLOW,
+        .max_len = 4096,
+        .create = create,
+        .put = put_many,
+        .get = get_many,
+        .destroy = destroy,
+};
