@@ -5,8 +5,13 @@
  * Runs in: every process.  Owns: nothing.
  */
 #include "platform/futex.h"
-#include "platform/platform.h"
 
+#include <unistd.h>
+
+/*
+ * The processors that are there count, not those that this process may use: processes that work together
+ * are often pinned to one each, and whoever is waited for is then at work on another one.
+ */
 unsigned
 mproc__word_spin_limit(void)
 {
@@ -14,7 +19,7 @@ mproc__word_spin_limit(void)
         unsigned v = atomic_load_explicit(&limit, memory_order_relaxed);
 
         if (v == 0) {
-                v = mproc__plat_cpu_count() > 1 ? 201 : 1;
+                v = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 201 : 1;
                 atomic_store_explicit(&limit, v, memory_order_relaxed);
         }
         return v - 1;
