@@ -22,10 +22,10 @@
 _Static_assert(MPROC__SLOT_BITS + MPROC__SLOT_GENERATION_BITS == 29, "a slot's id fits");
 _Static_assert((MPROC__TICKETS & (MPROC__TICKETS - 1)) == 0, "numbers of tickets may wrap around");
 
-static mproc__word *
-ticket(struct mproc__tickets *tickets, uint32_t number)
+static uint32_t
+index_of(uint32_t number)
 {
-        return &tickets->word[number % MPROC__TICKETS];
+        return (number - START) % MPROC__TICKETS;
 }
 
 /* Two threads of the process that holds the lock may be in here, if they use the lock wrongly: never back. */
@@ -71,11 +71,14 @@ mproc__tickets_take(struct mproc__tickets *tickets, mproc__slot_id me)
         uint32_t first = atomic_load_explicit(&tickets->entered, memory_order_relaxed);
 
         for (uint32_t i = 0; i < 2 * MPROC__TICKETS; i++) {
-                if (!take_one(ticket(tickets, first + i), me, i >= MPROC__TICKETS))
+                uint32_t index = index_of(first + i);
+
+                raise_to(&tickets->high, index + 1);
+                if (!take_one(&tickets->word[index], me, i >= MPROC__TICKETS))
                         continue;
                 MPROC_POINT("condition.wait.taken");
                 raise_to(&tickets->entered, first + i + 1);
-                return (int)((first + i) % MPROC__TICKETS);
+                return (int)index;
         }
         return -EAGAIN;
 }
@@ -118,7 +121,7 @@ mproc__tickets_notify(struct mproc__tickets *tickets, unsigned n)
         uint32_t most = entered - head < MPROC__TICKETS ? entered - head : MPROC__TICKETS, i;
 
         for (i = 0; i < most && n > 0; i++)
-                if (notify_one(ticket(tickets, head + i)))
+                if (notify_one(&tickets->word[index_of(head + i)]))
                         n--;
         raise_to(&tickets->head, i < MPROC__TICKETS ? head + i : entered);
 }
@@ -152,10 +155,13 @@ inherit_from(mproc__word *word, mproc__word *mine, mproc__slot_id me, unsigned *
 static bool
 inherit(struct mproc__tickets *tickets, unsigned index, mproc__slot_id me)
 {
+        uint32_t high = atomic_load_explicit(&tickets->high, memory_order_relaxed);
         unsigned living = 0;
 
-        for (uint32_t i = 1; i < MPROC__TICKETS && living < WATCHED; i++)
-                if (inherit_from(ticket(tickets, index + i), &tickets->word[index], me, &living))
+        if (high > MPROC__TICKETS)
+                return false;
+        for (uint32_t i = 1; i < high && living < WATCHED; i++)
+                if (inherit_from(&tickets->word[(index + i) % high], &tickets->word[index], me, &living))
                         return true;
         return false;
 }

@@ -57,12 +57,14 @@
  * In shared memory.
  *   entered  the number behind the last ticket that was taken      raised only, under the user's lock; where to
  *   head     no ticket with a number before it waits                begin to look, and how far
- *   word     number n: word[n % MPROC__TICKETS]; see above
+ *   high     no word from here on was ever taken                   before one is taken
+ *   word     see above; numbers follow each other through it, round and round
  */
 struct mproc__tickets {
         mproc__word entered;
         mproc__word head;
-        uint32_t reserved[14];
+        mproc__word high;
+        uint32_t reserved[13];
         mproc__word word[MPROC__TICKETS];
 };
 
