@@ -129,11 +129,14 @@ static volatile sig_atomic_t handler_ran;
 static void
 set_in_handler(int sig)
 {
+        int saved = errno;
+
         (void)sig;
         errno = 4242;
         if (mproc_event_set(handled) != 0 || errno != 4242)
                 _exit(99);
         handler_ran++;
+        errno = saved;
 }
 
 static void

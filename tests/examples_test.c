@@ -65,6 +65,12 @@ START_METHOD_TEST(lock)
         check_prints("lock", method, "4 children counted to 4000\nthe lock is ours: its last owner died with it\n");
 }
 
+START_METHOD_TEST(rwlock)
+{
+        check_prints("rwlock", method,
+                     "4 readers looked 800 times, 2 writers wrote 100 times, and nobody saw half a change\n");
+}
+
 START_METHOD_TEST(leases)
 {
         check_prints("leases", method, "59 jobs done, 1 given up, 6 workers killed by the parent\n");
