@@ -32,7 +32,7 @@
  *      }
  *
  * The harness calls it with 0, 1, 2, ... until the victim survives its operation (all of them with
- * MPROC_CRASH=full in the environment, else at random places for a tenth of a second; MPROC_CRASH=SEED
+ * MPROC_CRASH=full in the environment, else at random places for a moment; MPROC_CRASH=SEED
  * repeats), closes the scene after each case, counts, and measures how long the helpers took.
  * What a scene may rely on: each case begins with all helpers gone.  What it must not do: wait
  * without an end (use scaled_ms(SERVED_MS)), or believe that a step number means the same place twice.

@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SAMPLE_MS = 100, KILLS = 600, PAIRS = 2500, FURTHER_THAN_ANY = 1000000 };
+enum { SAMPLE_MS = 50, KILLS = 600, PAIRS = 2500, FURTHER_THAN_ANY = 1000000 };
 
 /* How many steps each victim of this case did, in the order in which they went. */
 static long steps_done[4];
@@ -155,6 +155,11 @@ has_woken(pid_t pid)
 void
 run_to_sleep(pid_t pid)
 {
+#ifdef MPROC_PORTABLE /* where a sleep is many short ones */
+        kill_and_reap(pid);
+        scene_close();
+        SKIP("in the portable build nobody sleeps on a word");
+#endif
         CHECK(ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)(uintptr_t)PTRACE_O_TRACESYSGOOD) == 0);
         for (;;) {
                 struct __ptrace_syscall_info info;
@@ -229,6 +234,8 @@ watch(const char *kind, const char *name)
         if ((pid = fork()) == 0)
                 return;
         CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+                _exit(77);
         if (status != 0)
                 (void)fprintf(stderr, "that was %s\n", tally->what);
         else
