@@ -121,7 +121,7 @@ fork_often(mproc_context *ctx)
         for (int i = 0; i < starts(60); i++)
                 CHECK_INT(run(ctx, return_argument, MPROC_ARGS(i % 200)), i % 200);
         mproc_set_log(NULL, NULL);
-        CHECK_INT(atomic_load(&warnings), 1);
+        CHECK_INT(atomic_load(&warnings), !portable_build()); /* POSIX does not tell how many threads there are */
 }
 
 TEST(fork_from_a_busy_program_warns_once, .limit_s = 300)

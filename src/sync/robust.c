@@ -30,12 +30,12 @@ mproc__robust_slice_ns(const struct mproc__word_thread *self, unsigned n)
  * the system's mark in its place; of several who find this one succeeds.  An id
  * that is in use again may hide a dead owner for as long; it is only the net.
  */
-static void
+static bool
 bury_owner(struct mproc__robust *lock, uint32_t seen)
 {
-        if (mproc__word_owner_is_gone(seen & MPROC__WORD_OWNER))
-                (void)atomic_compare_exchange_strong(&lock->word, &seen,
-                                                     (seen & MPROC__WORD_WAITERS) | MPROC__WORD_OWNER_DIED);
+        return mproc__word_owner_is_gone(seen & MPROC__WORD_OWNER) &&
+               atomic_compare_exchange_strong(&lock->word, &seen,
+                                              (seen & MPROC__WORD_WAITERS) | MPROC__WORD_OWNER_DIED);
 }
 
 static int
@@ -90,11 +90,12 @@ mproc__robust_lock_slow(struct mproc__robust *lock, struct mproc__word_thread *s
                 r = mproc__word_wait(&lock->word, v, until);
                 MPROC_POINT("robust.lock.woken");
                 mproc__word_set_pending(self, &lock->word);
-                if (r == -ETIMEDOUT && until == deadline_ns)
+                /* Who tries again and again for less than a slice is not told in vain that the lock is held. */
+                if (r == -ETIMEDOUT && until == deadline_ns && (self->told_of_dead || !bury_owner(lock, v)))
                         return give_up(self, MPROC_ETIMEDOUT);
                 slices += r == -ETIMEDOUT;
                 if (r == -ETIMEDOUT || r == -EINTR) /* not to be kept from it by signals */
-                        bury_owner(lock, v);
+                        (void)bury_owner(lock, v);
                 spins = r == 0 ? mproc__word_spin_limit() : 0;
         }
 }

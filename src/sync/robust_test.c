@@ -128,3 +128,21 @@ TEST(a_sleeper_that_nobody_woke_looks_by_itself)
         CHECK_INT(mproc__counter_sleep(&s->n, &s->armed, &s->other, &s->lock, 0, in_seconds(20), NULL), 0);
         CHECK_INT(wait_program(pid, 10000), 0);
 }
+
+/* Nobody is kept from a dead owner's lock by waiting for less than a slice at a time. */
+TEST(an_owner_that_is_gone_is_found_in_short_waits)
+{
+        struct shared *s = shared_page();
+        pid_t pid;
+
+        go_deaf();
+        if ((pid = fork()) == 0) {
+                mproc__word_forked();
+                go_deaf();
+                CHECK_INT(mproc__robust_lock(&s->lock, MPROC__NEVER, NULL), 0);
+                _exit(0);
+        }
+        CHECK_INT(wait_program(pid, 10000), 0);
+        CHECK_INT(mproc__robust_lock(&s->lock, mproc__plat_now_ns() + 1000000, NULL), MPROC__ROBUST_RECOVERED);
+        mproc__robust_unlock(&s->lock);
+}
