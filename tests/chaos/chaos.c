@@ -2,7 +2,7 @@
 /*
  * chaos/chaos.c - the conductor of storms; see chaos.h.
  *
- * Runs in: test processes.  MPROC_CHAOS=SECONDS[,SEED] makes it last longer than its second, or repeats
+ * Runs in: test processes.  MPROC_CHAOS=SECONDS[,SEED] makes it last longer than its moment, or repeats
  * the same choices.
  */
 #include "chaos/chaos.h"
@@ -215,8 +215,10 @@ static struct {
 static void
 forget_stalls(void)
 {
-        for (unsigned i = 0; i < CREWS; i++)
+        for (unsigned i = 0; i < CREWS; i++) {
                 seen[i].since_ms = monotonic_ms();
+                seen[i].progress = 0;
+        }
 }
 
 /* Every crew gets on, unless somebody of it is stopped, who may be inside. */
@@ -389,6 +391,16 @@ somebody_is_finished(void)
         return false;
 }
 
+/* However slow the machine is, a storm is none before all have got on. */
+static bool
+all_got_on(void)
+{
+        for (struct crew *crew = crews; crew; crew = crew->next)
+                if (office->progress[crew->number] == 0)
+                        return false;
+        return true;
+}
+
 static void
 wind_down(void)
 {
@@ -409,6 +421,8 @@ one_storm(mproc_context *ctx, const char *method, int64_t end)
         office->phase = WORK;
         CHECK_OK(mproc_semaphore_create(ctx, name, 1, &named)); /* something for the tracker to keep */
         memset(killed_of, 0, sizeof killed_of);
+        for (unsigned i = 0; i < CREWS; i++)
+                office->progress[i] = 0;
         for (struct crew *crew = crews; crew; crew = crew->next) {
                 crew->finished = false;
                 crew->open(crew, ctx);
@@ -416,7 +430,7 @@ one_storm(mproc_context *ctx, const char *method, int64_t end)
         for (unsigned k = 0; k < worker_count; k++)
                 hire(ctx, &workers[k]);
         forget_stalls();
-        while (monotonic_ms() < end && !somebody_is_finished()) {
+        while ((monotonic_ms() < end || !all_got_on()) && !somebody_is_finished()) {
                 note_awake();
                 strike(ctx, method);
                 replace_the_gone(ctx);
@@ -464,7 +478,7 @@ tell(unsigned seed)
 START_METHOD_TEST(chaos, .limit_s = LIMIT_S)
 {
         const char *plan = getenv("MPROC_CHAOS"), *comma = plan ? strchr(plan, ',') : NULL;
-        int64_t ms = plan ? (int64_t)(strtod(plan, NULL) * 1000) : 900, end = monotonic_ms() + ms;
+        int64_t ms = plan ? (int64_t)(strtod(plan, NULL) * 1000) : 600, end = monotonic_ms() + ms;
         unsigned seed = comma ? (unsigned)strtoul(comma + 1, NULL, 10) : (unsigned)time(NULL);
         long pages = 0;
         int fds = 0;
@@ -492,7 +506,5 @@ START_METHOD_TEST(chaos, .limit_s = LIMIT_S)
         } while (monotonic_ms() < end);
         end_waker();
         tell(seed);
-        for (struct crew *crew = crews; crew; crew = crew->next)
-                CHECK_MSG(crew->sum > 0, "%s has done nothing", crew->name);
         close_books(office, sizeof *office, office_fd);
 }

@@ -30,7 +30,7 @@ enum {
         CREWS = 16,
         WORKERS = 8,      /* of a crew, at most */
         PATIENCE_MS = 50, /* a worker's timeout, for the phase's sake */
-        STALL_MS = 10000  /* a crew of which nobody is stopped gets on in that time (scaled) */
+        STALL_MS = 20000  /* a crew of which nobody is stopped gets on in that time (scaled) */
 };
 
 enum phase {

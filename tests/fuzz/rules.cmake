@@ -12,6 +12,7 @@ foreach(source ${targets})
                 target_link_options(fuzz-${short} PRIVATE -fsanitize=fuzzer)
         else()
                 add_test(NAME fuzz-${short} COMMAND fuzz-${short} ${CMAKE_CURRENT_LIST_DIR}/seeds/${short})
-                set_tests_properties(fuzz-${short} PROPERTIES TIMEOUT 600)
+                set_tests_properties(fuzz-${short} PROPERTIES TIMEOUT 600
+                        ENVIRONMENT ASAN_OPTIONS=detect_leaks=0) # what an argument getter leaves that ends the child
         endif()
 endforeach()
