@@ -125,6 +125,12 @@ MPROC_API mproc_event *mproc_args_event(mproc_args *args, size_t index);
 MPROC_API mproc_condition *mproc_args_condition(mproc_args *args, size_t index);
 MPROC_API mproc_barrier *mproc_args_barrier(mproc_args *args, size_t index);
 
+/*
+ * End a list that mproc_queue_get_args gave: its handles are freed, its descriptors closed.  NULL is fine, and so
+ * are the arguments of a target, which are left alone.
+ */
+MPROC_API void mproc_args_free(mproc_args *args);
+
 #ifdef __cplusplus
 }
 #endif

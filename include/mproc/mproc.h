@@ -12,6 +12,7 @@
 #include <mproc/queue.h>
 #include <mproc/simple_queue.h>
 #include <mproc/lease.h>
+#include <mproc/queue_args.h>
 #include <mproc/joinable_queue.h>
 #include <mproc/sync.h>
 #include <mproc/event.h>

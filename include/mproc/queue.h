@@ -31,11 +31,12 @@ typedef struct mproc_queue_opts {
         size_t max_bytes; /* how many bytes, the lengths of its messages added up, it holds before put waits */
         size_t leases;    /* how many messages may be leased at a time, at most 65,536; 0: none.  See lease.h */
         int joinable;     /* 1: its messages are tasks that are waited for.  See joinable_queue.h */
+        int objects;      /* 1: descriptors and mproc's objects can be put into it.  See queue_args.h */
         size_t reserved[8];
 } mproc_queue_opts;
 
 /* clang-format off */
-#define MPROC_QUEUE_OPTS_INIT { 0, 0, 0, 0, { 0 } }
+#define MPROC_QUEUE_OPTS_INIT { 0, 0, 0, 0, 0, { 0 } }
 /* clang-format on */
 
 /*

@@ -31,6 +31,7 @@ make(struct mproc__segment *segment, bool fork_only, struct mproc_queue **ret)
                 return mproc__fail(-ENOMEM, "no memory for a queue");
         }
         queue->segment = segment;
+        queue->courier[0] = queue->courier[1] = -1;
         queue->shm = (struct mproc__queue_shm *)segment->base;
         queue->limit = queue->shm->maxsize;
         queue->max_bytes = queue->shm->max_bytes;
@@ -94,6 +95,8 @@ check_opts(const mproc_queue_opts *opts)
         if (opts->max_bytes > MPROC__QUEUE_MESSAGE_MAX)
                 return mproc__fail(-EINVAL, "a queue's limit on bytes is at most %zu; %zu was asked for",
                                    MPROC__QUEUE_MESSAGE_MAX, opts->max_bytes);
+        if (opts->objects && (opts->leases || opts->joinable))
+                return mproc__fail(-EINVAL, "a queue cannot carry objects and have leases or tasks, too");
         if (opts->leases > MPROC__LEDGER_MAX)
                 return mproc__fail(-EINVAL, "a queue has at most %u leases; %zu were asked for", MPROC__LEDGER_MAX,
                                    opts->leases);
@@ -117,6 +120,7 @@ mproc_queue_create_opts(mproc_context *ctx, const mproc_queue_opts *opts, mproc_
             (r = make(segment, mproc__context_is_fork(ctx), &queue)) < 0)
                 return r;
         if ((r = init_shm(queue, opts)) < 0 || (r = add_ledger(queue, opts)) < 0 ||
+            (opts->objects && (r = mproc__queue_open_courier(queue)) < 0) ||
             (r = mproc__object_publish(&queue->object)) < 0) {
                 mproc__object_unref(&queue->object);
                 return r;
@@ -245,6 +249,24 @@ queue_encode(struct mproc__object *object, struct mproc__encoder *encoder)
         mproc__enc_u32(encoder, queue->ledger != NULL);
         if (queue->ledger)
                 mproc__ledger_encode(queue->ledger, encoder);
+        mproc__enc_u32(encoder, queue->courier[0] >= 0);
+        for (int i = 0; i < 2 && queue->courier[0] >= 0; i++)
+                mproc__enc_fd(encoder, queue->courier[i]);
+        return 0;
+}
+
+/* Duplicates of its own for each handle, since the same descriptors may stand there for several. */
+static int
+decode_courier(struct mproc__decoder *decoder, struct mproc_queue *queue)
+{
+        for (int i = 0; i < 2; i++) {
+                int fd = mproc__dec_fd(decoder), r;
+
+                if (decoder->error)
+                        return mproc__fail(MPROC_EPROTO, "the message that brought a queue is damaged");
+                if ((r = mproc__plat_dup(fd, &queue->courier[i])) < 0)
+                        return mproc__fail_errno(-r, "duplicating a queue's socket");
+        }
         return 0;
 }
 
@@ -264,7 +286,11 @@ queue_decode(struct mproc__decoder *decoder, struct mproc__object **ret)
         }
         if ((r = make(segment, false, &queue)) < 0)
                 return r;
-        if (mproc__dec_u32(decoder) && (r = mproc__ledger_decode(decoder, &queue->ledger)) < 0) {
+        if (mproc__dec_u32(decoder))
+                r = mproc__ledger_decode(decoder, &queue->ledger);
+        if (r == 0 && mproc__dec_u32(decoder))
+                r = decode_courier(decoder, queue);
+        if (r < 0) {
                 mproc__object_unref(&queue->object);
                 return r;
         }
@@ -294,6 +320,8 @@ queue_destroy(struct mproc__object *object)
         mproc__window_close(&queue->tail);
         mproc__window_close(&queue->head);
         mproc__ledger_free(queue->ledger);
+        mproc__plat_close(&queue->courier[0]);
+        mproc__plat_close(&queue->courier[1]);
         mproc__segment_unref(queue->segment);
         free(queue);
 }

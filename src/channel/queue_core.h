@@ -67,6 +67,7 @@ struct mproc_queue {
          * mproc__lease_get, since what was given back comes first, and what is taken may have to be recorded.
          */
         struct mproc__ledger *ledger;
+        int courier[2]; /* sockets that carry descriptors: in at 0, out at 1; -1: none.  See queue_objects.c */
 };
 
 /* How long one call may wait.  The clock is read when it comes to waiting, not before. */
@@ -197,6 +198,10 @@ int mproc__queue_await_room(struct mproc_queue *queue, uint32_t n, uint64_t len,
 /* Have a place for message n of len bytes in the tail's window: *ret_start is the position of its bytes. */
 int mproc__queue_find_place(struct mproc_queue *queue, uint32_t n, uint64_t len, uint64_t *ret_start);
 
+/* Write message n there; then count it.  True: a sleeping getter was woken. */
+int mproc__queue_write(struct mproc_queue *queue, uint32_t n, uint64_t start, const void *data, size_t len);
+bool mproc__queue_count_tail(struct mproc_queue *queue, uint32_t n, uint32_t k, uint64_t bytes);
+
 /* The last owner of tail.lock, or of tail.hold, died. */
 void mproc__queue_recover_tail(struct mproc_queue *queue);
 
@@ -246,5 +251,10 @@ bool mproc__queue_count_head(struct mproc_queue *queue, uint32_t n, uint32_t k, 
 
 /* The last owner of head.lock, or of head.hold, died. */
 void mproc__queue_recover_head(struct mproc_queue *queue);
+
+/* --- queue_objects.c ----------------------------------------------------------------------------------- */
+
+/* Make a new queue's courier.  With words. */
+int mproc__queue_open_courier(struct mproc_queue *queue);
 
 #endif

@@ -270,6 +270,34 @@ write_message(struct mproc_queue *queue, uint32_t n, uint64_t start, const void 
         return 0;
 }
 
+int
+mproc__queue_write(struct mproc_queue *queue, uint32_t n, uint64_t start, const void *data, size_t len)
+{
+        return write_message(queue, n, start, data, len);
+}
+
+static inline __attribute__((always_inline)) bool
+count_tail(struct mproc_queue *queue, uint32_t n, uint32_t k, uint64_t bytes)
+{
+        struct mproc__queue_end *tail = &queue->shm->tail;
+        bool woken;
+
+        if (queue->max_bytes)
+                mproc__queue_tally_add(tail, n, k, bytes);
+        atomic_store_explicit(&tail->last, mproc__word_thread()->tid, memory_order_relaxed);
+        mproc__queue_ring_bell(queue, n);
+        MPROC_POINT("queue.put.described");
+        woken = mproc__counter_commit(&tail->n, &tail->armed, n, k);
+        MPROC_POINT("queue.put.committed");
+        return woken;
+}
+
+bool
+mproc__queue_count_tail(struct mproc_queue *queue, uint32_t n, uint32_t k, uint64_t bytes)
+{
+        return count_tail(queue, n, k, bytes);
+}
+
 /*
  * As many of these as have room and fit into one ring: at least one, or an error.  They are
  * counted in one step.  *ret_k: how many.
@@ -307,14 +335,8 @@ put_some(struct mproc_queue *queue, const mproc_message *messages, size_t count,
         if (k == 0)
                 return r;
         MPROC_POINT("queue.put.copied");
-        if (queue->max_bytes)
-                mproc__queue_tally_add(tail, n, k, bytes);
-        atomic_store_explicit(&tail->last, mproc__word_thread()->tid, memory_order_relaxed);
-        mproc__queue_ring_bell(queue, n);
-        MPROC_POINT("queue.put.described");
-        *ret_woken = mproc__counter_commit(&tail->n, &tail->armed, n, k);
+        *ret_woken = count_tail(queue, n, k, bytes);
         *ret_k = k;
-        MPROC_POINT("queue.put.committed");
         return 0;
 }
 

@@ -76,6 +76,7 @@ struct mproc__queue_shm {
         uint32_t maxsize;   /* 0: no limit */
         mproc__word ended;  /* 1: shut down, for all and for ever */
         uint64_t max_bytes; /* 0: no limit */
+        uint64_t packets;   /* ever sent beside messages, see queue_objects.c; the holder of tail.lock */
         struct mproc__queue_end tail;
         struct mproc__queue_end head;
 };

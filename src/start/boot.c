@@ -322,7 +322,7 @@ understand(int channel, struct received *in, struct mproc__boot *boot, const cha
 int
 mproc__boot_receive(int channel, struct mproc__boot *ret_boot, const char **reterr_step)
 {
-        struct received in = { { NULL, 0, false }, NULL, 0 };
+        struct received in = { .block = { .data = NULL } };
         int r;
 
         *reterr_step = "bootstrap";

@@ -27,12 +27,16 @@ struct value {
                 uint64_t u;
                 double d;
         } number;
-        void *copy;             /* parent: the text or bytes, ours */
-        const void *data;       /* text or bytes; in the child, for an object, what it is made from */
+        void *copy;       /* parent: the text or bytes, ours */
+        const void *data; /* text or bytes; in the child, for an object, what it is made from */
         size_t len;
         struct mproc__object *object;
         bool is_handle; /* child: published, so that the target may pass it on */
+        bool fork_only; /* in a message: it was, where it came from */
 };
+
+/* What a message has where something else was asked for. */
+static struct value nothing = { .fd = -1 };
 
 struct mproc_args {
         size_t count;
@@ -43,10 +47,12 @@ struct mproc_args {
         bool *taken;
         size_t nfds;
         bool received;
+        bool message;        /* it came through a queue: what is wrong with it ends nobody */
         struct value few[4]; /* where values are, if they are no more */
 };
 
-/* A process receives one list in its life: it needs no memory of the heap, which a fork-served child would have to copy. */
+/* A process receives one list in its life: it needs no memory of the heap, which a fork-served child would have to
+ * copy. */
 static mproc_args received_args;
 
 static mproc__args_failure_fn *failure;
@@ -170,6 +176,15 @@ init_args(mproc_args *args, size_t count)
         return 0;
 }
 
+static void
+fini_args(mproc_args *args)
+{
+        if (args->values != args->few)
+                free(args->values);
+        args->count = 0;
+        (void)pthread_mutex_destroy(&args->mutex);
+}
+
 static mproc_args *
 new_args(size_t count)
 {
@@ -247,7 +262,8 @@ check_owner(const mproc_args *args, size_t index)
 
         for (size_t i = 0; object && object->type->given && i < index; i++)
                 if (args->values[i].object == object)
-                        return mproc__fail(MPROC_EMOVED, "the %s is argument %zu already, and it can have one owner only",
+                        return mproc__fail(MPROC_EMOVED,
+                                           "the %s is argument %zu already, and it can have one owner only",
                                            object->type->name, i);
         return 0;
 }
@@ -282,12 +298,24 @@ mproc__args_check_portable(const mproc_args *args, const char *method)
                 const struct mproc__object *o = args->values[i].object;
 
                 if (o && o->fork_only)
-                        return mproc__fail(MPROC_ECONTEXT,
-                                           "argument %zu is a %s made in the fork context, which only a child by fork "
-                                           "can inherit; this process starts by %s: make the %s in the %s context",
-                                           i, o->type->name, method, o->type->name, method);
+                        return mproc__fail(
+                                MPROC_ECONTEXT,
+                                "argument %zu is a %s made in the fork context, which only a child by fork "
+                                "can inherit; this process starts by %s: make the %s in the %s context",
+                                i, o->type->name, method, o->type->name, method);
         }
         return 0;
+}
+
+const char *
+mproc__args_fork_only(const mproc_args *args, size_t *ret_index)
+{
+        for (size_t i = 0; i < args->count; i++)
+                if (args->values[i].object && args->values[i].object->fork_only) {
+                        *ret_index = i;
+                        return args->values[i].object->type->name;
+                }
+        return NULL;
 }
 
 int
@@ -411,13 +439,12 @@ decode_one(struct mproc__decoder *d, struct value *v)
         d->error = d->error ? d->error : MPROC_EPROTO;
 }
 
-int
-mproc__args_decode(struct mproc__block *block, size_t at, int *fds, size_t nfds, mproc_args **ret_args)
+static int
+decode_into(mproc_args *args, struct mproc__block *block, size_t at, int *fds, size_t nfds)
 {
         struct mproc__decoder d = { .data = block->data, .len = block->len, .pos = at, .nfds = nfds };
         bool *taken = nfds ? calloc(nfds, sizeof *taken) : NULL;
         uint32_t count = mproc__dec_u32(&d);
-        mproc_args *args = &received_args;
 
         d.fds = fds;
         d.taken = taken;
@@ -434,22 +461,65 @@ mproc__args_decode(struct mproc__block *block, size_t at, int *fds, size_t nfds,
                 decode_one(&d, &args->values[i]);
         if (d.error) {
                 free(taken);
-                args->count = 0;
-                mproc__args_free(args);
+                fini_args(args);
                 return mproc__fail(d.error, "the argument list that arrived is damaged");
         }
         args->block = *block;
         args->fds = fds;
         args->taken = taken;
         args->nfds = nfds;
+        return 0;
+}
+
+int
+mproc__args_decode(struct mproc__block *block, size_t at, int *fds, size_t nfds, mproc_args **ret_args)
+{
+        int r = decode_into(&received_args, block, at, fds, nfds);
+
+        if (r == 0)
+                *ret_args = &received_args;
+        return r;
+}
+
+int
+mproc__args_decode_message(struct mproc__block *block, size_t at, int *fds, size_t nfds, const void *fork_only,
+                           size_t fork_only_len, mproc_args **ret_args)
+{
+        mproc_args *args = calloc(1, sizeof *args);
+        int r;
+
+        if (!args)
+                return mproc__fail(-ENOMEM, "no memory for arguments");
+        if ((r = decode_into(args, block, at, fds, nfds)) < 0) {
+                free(args);
+                return r;
+        }
+        args->message = true;
+        for (size_t i = 0; i < args->count && i < fork_only_len; i++)
+                args->values[i].fork_only = ((const uint8_t *)fork_only)[i] != 0;
         *ret_args = args;
         return 0;
 }
 
 void
+mproc__args_encode_fork_only(const mproc_args *args, struct mproc__encoder *e)
+{
+        uint8_t *marks = calloc(args->count ? args->count : 1, 1);
+
+        for (size_t i = 0; marks && i < args->count; i++)
+                marks[i] = args->values[i].object && args->values[i].object->fork_only;
+        if (marks)
+                mproc__enc_bytes(e, marks, args->count);
+        else
+                e->error = -ENOMEM;
+        free(marks);
+}
+
+void
 mproc__args_free(mproc_args *args)
 {
-        if (!args || (args->received && args->count == 0 && args->nfds == 0 && !args->block.mapped))
+        if (!args ||
+            (args->received && args->count == 0 && args->nfds == 0 && !args->block.mapped && !args->block.heap))
                 return; /* what was received lies in static memory: a process with few pages has nothing to do here */
         for (size_t i = 0; i < args->count; i++) {
                 struct value *v = &args->values[i];
@@ -469,13 +539,20 @@ mproc__args_free(mproc_args *args)
         free(args->taken);
         if (args->block.mapped)
                 (void)munmap(args->block.data, args->block.len);
-        if (args->values != args->few)
-                free(args->values);
-        (void)pthread_mutex_destroy(&args->mutex);
+        if (args->block.heap)
+                free(args->block.data);
+        fini_args(args);
         if (args != &received_args)
                 free(args);
         else
                 memset(args, 0, sizeof *args);
+}
+
+void
+mproc_args_free(mproc_args *args)
+{
+        if (args && args->message)
+                mproc__args_free(args);
 }
 
 /* --- the getters ------------------------------------------------------------------------------------ */
@@ -496,19 +573,22 @@ static void
 mismatch(const mproc_args *args, size_t index, const char *wanted)
 {
         if (index >= args->count)
-                mproc__fail(MPROC_EARGTYPE, "argument %zu (%s) is wanted, but there %s only %zu argument%s", index, wanted,
-                            args->count == 1 ? "is" : "are", args->count, args->count == 1 ? "" : "s");
+                mproc__fail(MPROC_EARGTYPE, "argument %zu (%s) is wanted, but there %s only %zu argument%s", index,
+                            wanted, args->count == 1 ? "is" : "are", args->count, args->count == 1 ? "" : "s");
         else
                 mproc__fail(MPROC_EARGTYPE, "argument %zu is wanted as %s, but it is of type %s", index, wanted,
                             mproc__arg_type_name(args->values[index].type));
-        failure(MPROC_EARGTYPE);
+        if (!args->message)
+                failure(MPROC_EARGTYPE);
 }
 
 static struct value *
 get(mproc_args *args, size_t index, mproc_arg_type type)
 {
-        if (index >= args->count || args->values[index].type != type)
+        if (index >= args->count || args->values[index].type != type) {
                 mismatch(args, index, mproc__arg_type_name(type));
+                return &nothing;
+        }
         return &args->values[index];
 }
 
@@ -566,10 +646,13 @@ mproc_args_fd(mproc_args *args, size_t index)
 static int
 make_object(mproc_args *args, struct value *v, const struct mproc__object_type *type)
 {
-        struct mproc__decoder d = { .data = v->data, .len = v->len, .fds = args->fds, .taken = args->taken,
-                                    .nfds = args->nfds };
+        struct mproc__decoder d = {
+                .data = v->data, .len = v->len, .fds = args->fds, .taken = args->taken, .nfds = args->nfds
+        };
         int r = type->decode(&d, &v->object);
 
+        if (r == 0 && v->fork_only)
+                v->object->fork_only = true;
         if (r == 0 && (r = mproc__object_publish(v->object)) == 0)
                 v->is_handle = true;
         return r;
@@ -581,12 +664,16 @@ mproc__args_object(mproc_args *args, size_t index, const struct mproc__object_ty
         struct value *v = get(args, index, type->arg_type);
         int r = 0;
 
+        if (v == &nothing)
+                return NULL;
         (void)pthread_mutex_lock(&args->mutex);
         if (!v->object)
                 r = make_object(args, v, type);
         (void)pthread_mutex_unlock(&args->mutex);
         if (r < 0) {
                 mproc__fail_prefix("argument %zu: rebuilding the %s: ", index, type->name);
+                if (args->message)
+                        return NULL;
                 failure(r);
         }
         return v->object;

@@ -12,7 +12,8 @@
 #include "core/object.h"
 #include "wire/codec.h"
 
-/* Take over a user's list.  With words: MPROC_EHANDLE, MPROC_EMOVED, MPROC_ECLOSED, -EBADF, -EMFILE, -ENOMEM, -EINVAL. */
+/* Take over a user's list.  With words: MPROC_EHANDLE, MPROC_EMOVED, MPROC_ECLOSED, -EBADF, -EMFILE, -ENOMEM,
+ * -EINVAL. */
 int mproc__args_gather(mproc_arglist list, mproc_args **ret_args);
 
 /* An argument that only fork can pass on?  MPROC_ECONTEXT with words naming it; method is the one wanted. */
@@ -35,9 +36,21 @@ void mproc__args_mark(mproc_args *args, bool on);
 struct mproc__block {
         void *data;
         size_t len;
-        bool mapped; /* to be unmapped; otherwise it stays for good */
+        bool mapped; /* to be unmapped */
+        bool heap;   /* to be freed; otherwise it stays for good */
 };
 int mproc__args_decode(struct mproc__block *block, size_t at, int *fds, size_t nfds, mproc_args **ret_args);
+
+/*
+ * The same for a list that came as a message: freed by mproc_args_free, and a wrong index or type ends nobody.
+ * fork_only: what mproc__args_encode_fork_only wrote, a byte for each argument.  On failure nothing is taken over.
+ */
+int mproc__args_decode_message(struct mproc__block *block, size_t at, int *fds, size_t nfds, const void *fork_only,
+                               size_t fork_only_len, mproc_args **ret_args);
+void mproc__args_encode_fork_only(const mproc_args *args, struct mproc__encoder *encoder);
+
+/* Is there an object that only fork can pass on?  The name of its type, or NULL. */
+const char *mproc__args_fork_only(const mproc_args *args, size_t *ret_index);
 
 /* Drops references, closes descriptors.  NULL is fine. */
 void mproc__args_free(mproc_args *args);
