@@ -10,14 +10,10 @@
 #include <pthread.h>
 
 static pthread_mutex_t mutexes[] = {
-        [MPROC__LOCK_START] = PTHREAD_MUTEX_INITIALIZER,
-        [MPROC__LOCK_CONTEXT] = PTHREAD_MUTEX_INITIALIZER,
-        [MPROC__LOCK_CHILDREN] = PTHREAD_MUTEX_INITIALIZER,
-        [MPROC__LOCK_PROGRAM] = PTHREAD_MUTEX_INITIALIZER,
-        [MPROC__LOCK_STASH] = PTHREAD_MUTEX_INITIALIZER,
-        [MPROC__LOCK_SEGMENTS] = PTHREAD_MUTEX_INITIALIZER,
-        [MPROC__LOCK_OBJECTS] = PTHREAD_MUTEX_INITIALIZER,
-        [MPROC__LOCK_LOG] = PTHREAD_MUTEX_INITIALIZER,
+        [MPROC__LOCK_START] = PTHREAD_MUTEX_INITIALIZER,    [MPROC__LOCK_CONTEXT] = PTHREAD_MUTEX_INITIALIZER,
+        [MPROC__LOCK_CHILDREN] = PTHREAD_MUTEX_INITIALIZER, [MPROC__LOCK_PROGRAM] = PTHREAD_MUTEX_INITIALIZER,
+        [MPROC__LOCK_STASH] = PTHREAD_MUTEX_INITIALIZER,    [MPROC__LOCK_SEGMENTS] = PTHREAD_MUTEX_INITIALIZER,
+        [MPROC__LOCK_OBJECTS] = PTHREAD_MUTEX_INITIALIZER,  [MPROC__LOCK_LOG] = PTHREAD_MUTEX_INITIALIZER,
 };
 _Static_assert(sizeof mutexes / sizeof *mutexes == MPROC__LOCK_COUNT, "a mutex for each lock");
 
@@ -68,5 +64,8 @@ void
 mproc__locks_child_after_fork(void)
 {
         for (int i = MPROC__LOCK_COUNT - 1; i >= 0; i--)
-                mproc__unlock((enum mproc__lock)i); /* we are the thread that took them */
+                mutexes[i] = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; /* nobody else is here who could wait */
+#ifndef NDEBUG
+        held = 0;
+#endif
 }

@@ -8,6 +8,7 @@
  */
 #include "start/board.h"
 #include "core/locks.h"
+#include "platform/futex.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #define BOARD_BYTES 65536
+#define PAUSES      500 /* before the processor is offered to the parent */
 #define BOARD_SLOTS (BOARD_BYTES / sizeof(struct mproc__board_slot))
 
 struct board {
@@ -94,8 +96,14 @@ mproc__board_let_go(struct mproc__board_slot *slot)
 void
 mproc__board_await_go(struct mproc__board_slot *slot, pid_t parent)
 {
-        while (!atomic_load_explicit(&slot->go, memory_order_acquire) && getppid() == parent)
-                (void)sched_yield();
+        for (unsigned i = 0; !atomic_load_explicit(&slot->go, memory_order_acquire); i++) {
+                if (i < PAUSES)
+                        mproc__word_pause();
+                else if (getppid() != parent)
+                        break;
+                else
+                        (void)sched_yield();
+        }
 }
 
 void

@@ -33,10 +33,7 @@ static struct {
 static void
 tell_end(int exitcode, int error, const char *step, const char *text)
 {
-        struct mproc__status s = { .kind = MPROC__STATUS_ENDED,
-                                   .pid = (int32_t)mproc__plat_newborn_pid(),
-                                   .code = error,
-                                   .exitcode = exitcode };
+        struct mproc__status s = { .kind = MPROC__STATUS_ENDED, .code = error, .exitcode = exitcode };
 
         if (atomic_exchange(&child.told, true))
                 return;

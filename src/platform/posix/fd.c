@@ -17,10 +17,12 @@
 void
 mproc__plat_close(int *fd)
 {
-        int saved = errno;
+        int saved;
 
-        if (*fd >= 0)
-                (void)close(*fd); /* EINTR: on Linux the descriptor is gone all the same */
+        if (*fd < 0)
+                return;
+        saved = errno;
+        (void)close(*fd); /* EINTR: on Linux the descriptor is gone all the same */
         *fd = -1;
         if (errno != saved) /* not written to without need: it may lie in memory that was just forked */
                 errno = saved;
