@@ -418,9 +418,10 @@ TEST(signals_do_not_show)
         CHECK(sigaction(SIGALRM, &action, NULL) == 0);
         CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
         CHECK_CODE(mproc_queue_get(q, NULL, 0, NULL, 200), MPROC_EEMPTY);
-        CHECK(setitimer(ITIMER_REAL, &off, NULL) == 0);
         CHECK(monotonic_ms() - t >= 199);
-        CHECK(alarms > 3);
+        while (alarms <= 3) /* a machine may be too busy to interrupt it often */
+                CHECK_CODE(mproc_queue_get(q, NULL, 0, NULL, 200), MPROC_EEMPTY);
+        CHECK(setitimer(ITIMER_REAL, &off, NULL) == 0);
         mproc_queue_free(q);
 }
 
