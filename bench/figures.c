@@ -132,9 +132,10 @@ bench_write_targets(const char *out, const char *name, const struct bench_target
 
         if (file == NULL)
                 return;
-        fprintf(file, "target,limit,value,verdict\n");
+        fprintf(file, "target,sense,limit,value,verdict\n");
         for (i = 0; i < count; i++) {
-                fprintf(file, "\"%s\",%g,", targets[i].text, targets[i].limit);
+                fprintf(file, "\"%s\",%s,%g,", targets[i].text, targets[i].at_least ? "at least" : "at most",
+                        targets[i].limit);
                 if (targets[i].value >= 0)
                         fprintf(file, "%.3f", targets[i].value);
                 fprintf(file, ",%s\n", verdict(&targets[i]));
