@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # crash.sh [WHAT...] - processes die everywhere: at each named point, after each instruction, two at a time;
 # and the same watchers find each of the mutants, in which a rule of the algorithms is broken.
-# WHAT: points, steps, mutants; all of them if none is given.  JOBS: how many at a time.
+# WHAT: points, steps, mutants; all of them if none is given.  JOBS: how many at a time; MUTANTS: a pattern.
 set -eu
 cd "$(dirname "$0")/../.."
 source=$PWD
@@ -69,7 +69,7 @@ mutants()
         (cd "$source" && tar cf - --exclude=./build --exclude=./.git .) | (cd "$copy" && tar xf -)
         configure "$copy" "$build/mutants"
         survived=0
-        for script in "$source"/tests/crash/mutants/*.sed; do
+        for script in "$source"/tests/crash/mutants/${MUTANTS:-*}.sed; do
                 mutant "$script" || survived=$((survived + 1))
         done
         [ $survived = 0 ]
