@@ -19,8 +19,8 @@ configure() # configure SOURCE BUILD
 points()
 {
         echo "== death at every named point, by every start method"
-        cmake --build "$build" -j "$jobs" --target crash-points >/dev/null
-        "$build/bin/crash-points"
+        cmake --build "$build" -j "$jobs" --target crash-points >/dev/null || return 1
+        "$build/bin/crash-points" || return 1
         sh "$source/tests/crash/points.sh" "$source"
 }
 
@@ -28,10 +28,10 @@ points()
 steps()
 {
         echo "== death after every instruction"
-        cmake --build "$build" -j "$jobs" --target crash-steps >/dev/null
+        cmake --build "$build" -j "$jobs" --target crash-steps >/dev/null || return 1
         rm -f "$build/report"
         MPROC_CRASH=full MPROC_CRASH_REPORT=$build/report MPROC_TEST_TIMEOUT_SCALE=${MPROC_TEST_TIMEOUT_SCALE:-2} \
-                sh -c '"$0" --list | xargs -P '"$jobs"' -n 1 "$0" --run' "$build/bin/crash-steps"
+                sh -c '"$0" --list | xargs -P '"$jobs"' -n 1 "$0" --run' "$build/bin/crash-steps" || return 1
         sh tests/crash/report.sh "$build/report" 10000 10000
 }
 
