@@ -184,8 +184,7 @@ mproc__permits_intend_release(struct mproc__permits_view *view, uint32_t n)
         uint32_t entry = giver(view);
 
         intend(&view->shm->release, n, 1, entry,
-               entry < view->capacity ? look(&view->holders[entry].released) + 1 : 0,
-               look(&view->shm->restored));
+               entry < view->capacity ? look(&view->holders[entry].released) + 1 : 0, look(&view->shm->restored));
         return entry;
 }
 
@@ -200,14 +199,18 @@ mproc__permits_released(struct mproc__permits_view *view, uint32_t entry)
 
 /* --- the dead ---------------------------------------------------------------------------------------- */
 
+/* Where the system does not tell of the unreaped, the one who knows the owners of words may: there, pids are among
+ * them. */
 static bool
 is_dead(uint32_t pid, uint64_t start)
 {
+        enum mproc__process_life life;
         uint64_t now;
 
         if (pid == own_pid() || (pid_t)pid <= 0)
                 return false;
-        if (mproc__plat_process_life((pid_t)pid) == MPROC__PROCESS_ENDED)
+        life = mproc__plat_process_life((pid_t)pid);
+        if (life == MPROC__PROCESS_ENDED || (life == MPROC__PROCESS_UNKNOWN && mproc__word_owner_is_gone(pid)))
                 return true;
         now = mproc__plat_process_start_time((pid_t)pid);
         return now != 0 && start != 0 && now != start;

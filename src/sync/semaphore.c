@@ -49,13 +49,17 @@ is_zero(void *arg)
         return mproc__counter_distance(&shm->head.n, &shm->tail.n) == 0;
 }
 
-/* Nothing is there, and if permits of the dead are to come back, somebody sees to that already: the leader. */
+/* Nothing is there, and if permits of the dead are to come back, somebody alive sees to that already: the leader. */
 static bool
 is_hopeless(void *arg)
 {
         struct mproc__semaphore_shm *shm = arg;
+        uint32_t leader;
 
-        return is_zero(arg) && (shm->holders == 0 || mproc__robust_owner(&shm->head.lock) != 0);
+        if (!is_zero(arg))
+                return false;
+        leader = mproc__robust_owner(&shm->head.lock);
+        return shm->holders == 0 || (leader != 0 && !mproc__word_owner_is_gone(leader));
 }
 
 static int
