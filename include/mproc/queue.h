@@ -94,6 +94,27 @@ MPROC_API int mproc_queue_put_many(mproc_queue *queue, const mproc_message *mess
 MPROC_API int mproc_queue_get_many(mproc_queue *queue, mproc_message *ret_messages, size_t count, void *buffer,
                                    size_t capacity, size_t *ret_count, int64_t timeout_ms);
 
+/*
+ * Without copies.  reserve gives len_bytes of the queue's own memory to write a message into (at a multiple of 16
+ * bytes); commit puts it, with at most that length; cancel forgets it.  peek shows the oldest message where it
+ * lies; release takes it; unpeek leaves it, the first in line.  The thread that began ends it.
+ *
+ * In between, that end of the queue is this process's: others who put (get) wait, so do not take long.  The other end
+ * goes on.  If the process dies, nothing was put and the space is used again (nothing was taken), and the
+ * others go on within 100 ms.  Worth while from some ten thousand bytes on; for less put and get are faster.
+ *
+ * reserve and peek wait as put and get do, and fail as they do; MPROC_EDEADLK: this thread has one already.
+ * MPROC_EUNSUPPORTED: peek at a queue with leases or tasks.  MPROC_EPROGRAM: there is no telling who is dead.
+ * commit: -EMSGSIZE: more than was reserved, which is still there.  commit, cancel, release, unpeek do not
+ * block; MPROC_ERELEASED: this thread has nothing there.  MT-Safe.
+ */
+MPROC_API int mproc_queue_reserve(mproc_queue *queue, size_t len_bytes, void **ret_data, int64_t timeout_ms);
+MPROC_API int mproc_queue_commit(mproc_queue *queue, size_t len_bytes);
+MPROC_API int mproc_queue_cancel(mproc_queue *queue);
+MPROC_API int mproc_queue_peek(mproc_queue *queue, const void **ret_data, size_t *ret_len_bytes, int64_t timeout_ms);
+MPROC_API int mproc_queue_release(mproc_queue *queue);
+MPROC_API int mproc_queue_unpeek(mproc_queue *queue);
+
 /* How many messages it holds at this moment: exact.  MPROC_ECLOSED.  Origin: Queue.qsize. */
 MPROC_API int mproc_queue_qsize(mproc_queue *queue, size_t *ret_count);
 
@@ -103,6 +124,37 @@ MPROC_API int mproc_queue_full(mproc_queue *queue);  /* 1, 0, or MPROC_ECLOSED *
 /* This process is done with the queue; others are not touched.  The handle is still to be freed.  Origin:
  * Queue.close. */
 MPROC_API int mproc_queue_close(mproc_queue *queue);
+
+/*
+ * The end, for all processes and for ever: puts fail with MPROC_ECLOSED from now on, those that wait, too; gets go on
+ * until the queue is empty, then fail with MPROC_ECLOSED.  A message whose put had begun is delivered or
+ * its put fails, nothing else.  May be called twice.  Blocks for at most 20 ms.  MPROC_ECLOSED: closed
+ * for this process.  MT-Safe.  Origin: queue.Queue.shutdown.
+ */
+MPROC_API int mproc_queue_shutdown(mproc_queue *queue);
+
+/*
+ * Note that a process is going to put: a child of this one that has been started, or, if process is NULL, this one.
+ * Once one has been noted, gets from the empty queue fail with MPROC_ECLOSED when no such process is left: each has
+ * died, however, or closed or freed the queue, or called remove_producer.  A death is noticed within 100 ms.  To
+ * start several, a process notes itself first, then each child, then removes itself: so there is always one
+ * until all are noted.  Others may put, too; they do not count.  MPROC_ENOTSTARTED; -EAGAIN: 128 are noted
+ * already.  MT-Safe.  No origin.
+ */
+struct mproc_process;
+MPROC_API int mproc_queue_add_producer(mproc_queue *queue, struct mproc_process *process);
+MPROC_API int mproc_queue_remove_producer(mproc_queue *queue); /* this process puts no more */
+
+/*
+ * A descriptor to poll for POLLIN in a loop of one's own (epoll, libuv, glib); it is the queue's, not to be read or
+ * closed, and valid until the handle is freed.  Readable means: look.  Then call get with MPROC_NOWAIT until it
+ * says MPROC_EEMPTY, which also prepares the next ring; whoever stops before is told again.
+ * Several processes and threads may poll: all are woken, the first ones get.  One thing is left to chance, if another
+ * poller is killed between silencing the bell and looking again; a timer that calls get now and then (mproc_wait does
+ * so each 100 ms) or EPOLLET rules it out.  That the last producer has died also shows only to who looks.
+ * MPROC_ECLOSED.  MT-Safe.
+ */
+MPROC_API int mproc_queue_fileno(mproc_queue *queue);
 
 /* End the handle.  The queue's memory goes when its last handle in any process has gone.  NULL is fine. */
 MPROC_API void mproc_queue_free(mproc_queue *queue);

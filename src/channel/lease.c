@@ -229,7 +229,7 @@ take(struct taking *t, struct mproc__queue_wait *wait)
                         return take_fresh(t);
                 if (mproc__ledger_bury(queue->ledger, &out))
                         continue;
-                if (atomic_load(&queue->shm->ended) != 0) {
+                if (mproc__queue_has_ended(queue)) {
                         if ((r = await_end(t, wait)) < 0)
                                 return r;
                         continue;
@@ -237,7 +237,7 @@ take(struct taking *t, struct mproc__queue_wait *wait)
                 if (wait->nowait)
                         return MPROC_ETIMEDOUT;
                 until = deadline_ns = mproc__queue_deadline(wait);
-                if (out) {
+                if (out || atomic_load(&queue->shm->producers) != 0) {
                         until = mproc__plat_now_ns() + slice;
                         slice = slice * 2 < SLICE_LAST ? slice * 2 : SLICE_LAST;
                         until = until < deadline_ns ? until : deadline_ns;

@@ -51,6 +51,7 @@ init_shm(struct mproc_queue *queue, const mproc_queue_opts *opts)
 
         if (r < 0)
                 return mproc__fail_errno(-r, "no shared memory for a queue");
+        shm->has_slots = mproc__program_beacon(&(int){ -1 }) == 0; /* before a child can inherit the queue */
         shm->maxsize = (uint32_t)opts->maxsize;
         shm->max_bytes = queue->max_bytes = opts->max_bytes;
         queue->limit = opts->maxsize ? (uint32_t)opts->maxsize : MPROC__QUEUE_COUNT_MAX;
@@ -215,6 +216,7 @@ mproc_queue_close(mproc_queue *queue)
         if (!queue)
                 return mproc__queue_check(queue);
         atomic_store(&queue->closed, true);
+        mproc__queue_forget_producer(queue);
         for (;;) {
                 struct mproc__queue_end *tail = &queue->shm->tail, *head = &queue->shm->head;
                 mproc__word *words[] = { &tail->n, &tail->lock.word, &tail->hold,
@@ -310,6 +312,7 @@ queue_forked(struct mproc__object *object, bool passed)
 {
         (void)passed;
         atomic_store(&((struct mproc_queue *)object)->sleepers, 0);
+        mproc__queue_forget_inplace((struct mproc_queue *)object);
 }
 
 static void
@@ -317,6 +320,8 @@ queue_destroy(struct mproc__object *object)
 {
         struct mproc_queue *queue = (struct mproc_queue *)object;
 
+        mproc__queue_drop_inplace(queue);
+        mproc__queue_forget_producer(queue);
         mproc__window_close(&queue->tail);
         mproc__window_close(&queue->head);
         mproc__ledger_free(queue->ledger);

@@ -7,6 +7,7 @@
  *      queue_put.c    the tail: putting, and building rings
  *      queue_get.c    the head: getting, and giving rings back
  *      queue_inplace.c  messages that are written and read where they lie, without a copy
+ *      queue_ending.c the end for all: shutting down, and the last producer
  *      queue_poll.c   being waited for by poll
  *
  * The order of things, and why a death at any point harms nobody (the layout is in ring.h, the
@@ -62,6 +63,7 @@ struct mproc_queue {
         struct mproc__queue_inplace reserved, peeked;
         _Alignas(64) _Atomic bool closed; /* for this process */
         _Atomic unsigned sleepers;        /* threads of this process that wait inside */
+        _Atomic bool polled;              /* somebody here polls the bell in a loop of his own */
         /*
          * NULL, or the queue can lease its messages, or counts its tasks.  Then every get goes through
          * mproc__lease_get, since what was given back comes first, and what is taken may have to be recorded.
@@ -251,6 +253,21 @@ bool mproc__queue_count_head(struct mproc_queue *queue, uint32_t n, uint32_t k, 
 
 /* The last owner of head.lock, or of head.hold, died. */
 void mproc__queue_recover_head(struct mproc_queue *queue);
+
+/* --- queue_inplace.c, queue_ending.c, queue_poll.c ------------------------------------------------------ */
+
+/* A handle ends; a child was forked: about the messages that its threads have in their hands. */
+void mproc__queue_drop_inplace(struct mproc_queue *queue);
+void mproc__queue_forget_inplace(struct mproc_queue *queue);
+
+/* Was it shut down, or is no producer left? */
+bool mproc__queue_has_ended(struct mproc_queue *queue);
+
+/* This process puts no more. */
+void mproc__queue_forget_producer(struct mproc_queue *queue);
+
+/* For one who polls the bell in a loop of his own, and has found nothing: it rings when he should look again. */
+void mproc__queue_arm(struct mproc_queue *queue);
 
 /* --- queue_objects.c ----------------------------------------------------------------------------------- */
 

@@ -38,6 +38,8 @@ fail_closed(struct mproc_queue *queue)
 {
         if (atomic_load(&queue->closed))
                 return mproc__queue_fail_check(queue);
+        if (atomic_load(&queue->shm->ended) == 0)
+                return mproc__fail(MPROC_ECLOSED, "the queue is empty, and none of its producers is left");
         return mproc__fail(MPROC_ECLOSED, "the queue was shut down");
 }
 
@@ -65,6 +67,8 @@ mproc__queue_fail_put(struct mproc_queue *queue, int r)
 int
 mproc__queue_fail_get(struct mproc_queue *queue, int r)
 {
+        if (r == MPROC_ETIMEDOUT && atomic_load(&queue->polled))
+                mproc__queue_arm(queue);
         if (r == MPROC_ETIMEDOUT && !mproc__queue_is_empty(queue))
                 return fail_busy(MPROC_EEMPTY);
         if (r == MPROC_ETIMEDOUT)

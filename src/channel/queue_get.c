@@ -11,11 +11,14 @@
 #include "channel/queue_core.h"
 #include "core/error.h"
 #include "platform/platform.h"
+#include "program/slot.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define SLICE_FIRST   INT64_C(10000000)
+#define SLICE_LAST    INT64_C(100000000)
 #define CHUNK_MAX     1024u /* see queue_put.c */
 #define STREAK_FEW    16u   /* fewer messages than this since the last look: in step with the putters */
 #define STREAK_LAG    24u   /* pauses */
@@ -101,6 +104,14 @@ mproc__queue_recover_head(struct mproc_queue *queue)
 
 /* --- waiting for a message --------------------------------------------------------------------------------- */
 
+static bool
+is_held(struct mproc__queue_end *end)
+{
+        uint32_t id = atomic_load(&end->hold) & MPROC__WORD_OWNER;
+
+        return id != 0 && !mproc__slot_is_dead(id);
+}
+
 /*
  * Nothing is there, and the queue has ended: will nothing come any more?  A putter who was inside when it ended
  * may still count; who enters later is turned away, since we see the lock free after it ended.
@@ -111,7 +122,7 @@ mproc__queue_await_end(struct mproc_queue *queue, uint32_t n, struct mproc__queu
 {
         struct mproc__queue_end *tail = &queue->shm->tail;
 
-        while (mproc__robust_owner(&tail->lock) != 0 || atomic_load(&tail->hold) != 0) {
+        while (mproc__robust_owner(&tail->lock) != 0 || is_held(tail)) {
                 if (atomic_load_explicit(&tail->n, memory_order_acquire) != n)
                         return 0;
                 if (atomic_load(&queue->closed))
@@ -123,17 +134,35 @@ mproc__queue_await_end(struct mproc_queue *queue, uint32_t n, struct mproc__queu
         return atomic_load_explicit(&tail->n, memory_order_acquire) != n ? 0 : MPROC_ECLOSED;
 }
 
+/* One sleep.  Nobody tells of the death of a producer, so where they are noted it is not a long one. */
+static int
+sleep_on_tail(struct mproc_queue *queue, uint32_t n, struct mproc__queue_wait *wait, int64_t *slice_ns)
+{
+        struct mproc__queue_shm *shm = queue->shm;
+        struct mproc__queue_wait slice = { .nowait = wait->nowait };
+        int64_t until;
+        int r;
+
+        if (wait->nowait || atomic_load(&shm->producers) == 0)
+                return mproc__queue_sleep_on(queue, &shm->tail, &shm->head, n, wait);
+        until = mproc__plat_now_ns() + *slice_ns;
+        slice.deadline_ns = until < mproc__queue_deadline(wait) ? until : mproc__queue_deadline(wait);
+        *slice_ns = *slice_ns < SLICE_LAST ? *slice_ns * 2 : SLICE_LAST;
+        r = mproc__queue_sleep_on(queue, &shm->tail, &shm->head, n, &slice);
+        return r == MPROC_ETIMEDOUT && slice.deadline_ns != mproc__queue_deadline(wait) ? 0 : r;
+}
+
 static __attribute__((noinline)) int
 await_message(struct mproc_queue *queue, uint32_t n, struct mproc__queue_wait *wait)
 {
         struct mproc__queue_shm *shm = queue->shm;
+        int64_t slice = SLICE_FIRST;
         int r = 0;
 
         while (r == 0 && atomic_load_explicit(&shm->tail.n, memory_order_acquire) == n) {
-                if (atomic_load(&shm->ended) != 0)
+                if (mproc__queue_has_ended(queue))
                         r = mproc__queue_await_end(queue, n, wait);
-                else if ((r = mproc__queue_sleep_on(queue, &shm->tail, &shm->head, n, wait)) == MPROC_ECLOSED &&
-                         !atomic_load(&queue->closed))
+                else if ((r = sleep_on_tail(queue, n, wait, &slice)) == MPROC_ECLOSED && !atomic_load(&queue->closed))
                         r = 0; /* shut down while we slept */
         }
         return r;

@@ -2,13 +2,23 @@
 /*
  * channel/queue_poll.c - a queue among the things that somebody polls.
  *
- * Runs in: every process that waits for a queue by mproc_wait.  Owns: nothing.
+ * Runs in: every process that waits for a queue by mproc_wait, or polls it himself.  Owns: nothing.
  */
 #include "channel/ledger.h"
 #include "channel/queue_core.h"
+#include "platform/platform.h"
 
 #define SLICE_INSIDE  INT64_C(1000000)
 #define SLICE_POLLING INT64_C(100000000)
+#define INSIDE_NS     INT64_C(1000000)
+#define INSIDE_PAUSE  INT64_C(20000)
+
+/* A get would not have to wait: there is a message, or the end. */
+static bool
+is_worth_a_look(struct mproc_queue *queue)
+{
+        return !mproc__queue_is_empty(queue) || atomic_load(&queue->closed) || mproc__queue_has_ended(queue);
+}
 
 /*
  * Polling.  Nobody takes a lock here: if nothing is there, silence the bell, leave a ticket
@@ -30,7 +40,12 @@ mproc__queue_wait_prepare(struct mproc_queue *queue, int *ret_fd, bool *ret_read
         *ret_slice_ns = SLICE_POLLING;
         if (queue->ledger)
                 (void)mproc__ledger_bury(queue->ledger, &out);
-        *ret_ready = atomic_load(&queue->closed) || !mproc__queue_is_empty(queue);
+        if (atomic_load(&shm->head.hold) != 0 && !atomic_load(&queue->closed)) {
+                *ret_ready = false; /* the next message is in somebody's hands */
+                *ret_slice_ns = SLICE_INSIDE;
+                return 0;
+        }
+        *ret_ready = is_worth_a_look(queue);
         if (*ret_ready)
                 return 0;
         mproc__bell_silence(queue->segment->bell);
@@ -38,6 +53,41 @@ mproc__queue_wait_prepare(struct mproc_queue *queue, int *ret_fd, bool *ret_read
         atomic_store_explicit(&shm->tail.rung, n, memory_order_seq_cst);
         if (mproc__robust_owner(&shm->tail.lock) != 0)
                 *ret_slice_ns = SLICE_INSIDE;
-        *ret_ready = !mproc__queue_is_empty(queue);
+        *ret_ready = is_worth_a_look(queue);
         return 0;
+}
+
+/*
+ * The same for loops that are not ours, and have no slices.  A putter who is inside now may have looked for our
+ * ticket before we left it, and die before he looks again: so he is waited for a little, and if he is still
+ * there, the bell goes on ringing.
+ */
+void
+mproc__queue_arm(struct mproc_queue *queue)
+{
+        struct mproc__queue_shm *shm = queue->shm;
+        int64_t end = mproc__plat_now_ns() + INSIDE_NS;
+
+        if (atomic_load(&queue->closed) || mproc__queue_has_ended(queue))
+                return; /* it rings for ever, and each get says so */
+        mproc__bell_silence(queue->segment->bell);
+        atomic_store(&shm->tail.rung, atomic_load(&shm->tail.n));
+        MPROC_POINT("queue.armed");
+        while (mproc__queue_is_empty(queue) && mproc__robust_owner(&shm->tail.lock) != 0 &&
+               !mproc__deadline_passed(end))
+                mproc__plat_sleep_ns(INSIDE_PAUSE);
+        if (is_worth_a_look(queue) || mproc__robust_owner(&shm->tail.lock) != 0)
+                mproc__bell_ring(queue->segment->bell);
+}
+
+int
+mproc_queue_fileno(mproc_queue *queue)
+{
+        int r = mproc__queue_check(queue);
+
+        if (r < 0)
+                return r;
+        atomic_store(&queue->polled, true);
+        mproc__bell_ring(queue->segment->bell); /* the first look leaves the first ticket */
+        return queue->segment->bell;
 }

@@ -70,19 +70,25 @@ struct mproc__queue_end {
         mproc__word rung;
 };
 
+#define MPROC__QUEUE_PRODUCERS 128
+
 /* Magic, kind and so on stand in front (shm/segment.h); the limits are constant after creation. */
 struct mproc__queue_shm {
         uint8_t segment_head[64];
-        uint32_t maxsize;   /* 0: no limit */
-        mproc__word ended;  /* 1: shut down, for all and for ever */
-        uint64_t max_bytes; /* 0: no limit */
-        uint64_t packets;   /* ever sent beside messages, see queue_objects.c; the holder of tail.lock */
+        uint32_t maxsize;      /* 0: no limit */
+        mproc__word ended;     /* 1: shut down, for all and for ever */
+        uint64_t max_bytes;    /* 0: no limit */
+        uint32_t has_slots;    /* 1: who has a message in his hands can be told: the program has a beacon */
+        mproc__word producers; /* 1: producers have been noted; when none of them is left the queue has ended */
+        uint64_t packets;      /* ever sent beside messages, see queue_objects.c; the holder of tail.lock */
         struct mproc__queue_end tail;
         struct mproc__queue_end head;
+        _Atomic uint64_t producer[MPROC__QUEUE_PRODUCERS]; /* queue_ending.c; written by anybody, in single steps */
 };
 _Static_assert(sizeof(struct mproc__queue_end) == 3 * MPROC__LINE, "layout of a queue's ends");
 _Static_assert(offsetof(struct mproc__queue_shm, tail) == MPROC__LINE, "layout of a queue");
-_Static_assert(sizeof(struct mproc__queue_shm) == 7 * MPROC__LINE, "layout of a queue");
+_Static_assert(offsetof(struct mproc__queue_shm, producer) == 7 * MPROC__LINE, "layout of a queue");
+_Static_assert(sizeof(struct mproc__queue_shm) <= 4096, "layout of a queue");
 
 /* One message.  Written by the putter under tail.lock while its number is not yet committed; constant afterwards. */
 struct mproc__slot {

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * channel/queue_ending.c - the end of a queue, for all: by decision, or because nobody is left who could put.
+ *
+ * Runs in: every process that uses a queue.  Owns: nothing.
+ *
+ * Shutting down is one store, `ended`.  Putters look at it after they have entered, so once it is
+ * set and the tail has been seen free, no put will come; getters wait for that moment
+ * (mproc__queue_await_end) and then go.  Those who sleep are woken.  One who looked at `ended` just before and
+ * is on his way to sleep is woken again a little later; if he took longer still, the end of his slice wakes him.
+ *
+ * Producers are noted in a table, one word each: pid and start time, which together name a process for ever.
+ * A word is written in one step, so there is nothing to repair.  Whoever finds a producer
+ * dead clears it.
+ */
+#include "channel/queue_core.h"
+#include "core/error.h"
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <mproc/process.h>
+#include <unistd.h>
+
+#define PID_BITS   22
+#define PID_MASK   ((UINT64_C(1) << PID_BITS) - 1)
+#define CALLS      20
+#define CALL_PAUSE INT64_C(1000000)
+
+/* --- shutting down ---------------------------------------------------------------------------------------- */
+
+/* Wake whoever sleeps inside that end, for his n or for his turn.  False: nobody does. */
+static bool
+call_end(struct mproc__queue_end *mine, struct mproc__queue_end *theirs)
+{
+        uint32_t n = atomic_load(&theirs->n);
+        bool asleep = atomic_load(&theirs->armed) == n && mproc__robust_owner(&mine->lock) != 0;
+
+        if (asleep)
+                (void)mproc__word_wake(&theirs->n, INT_MAX);
+        return asleep;
+}
+
+int
+mproc_queue_shutdown(mproc_queue *queue)
+{
+        struct mproc__queue_shm *shm;
+        int r = mproc__queue_check(queue);
+
+        if (r < 0)
+                return r;
+        shm = queue->shm;
+        atomic_store(&shm->ended, 1);
+        MPROC_POINT("queue.shutdown.said");
+        for (int i = 0; i < CALLS; i++) {
+                bool putter = call_end(&shm->tail, &shm->head), getter = call_end(&shm->head, &shm->tail);
+
+                if (!putter && !getter)
+                        break;
+                mproc__plat_sleep_ns(CALL_PAUSE);
+        }
+        mproc__bell_ring(queue->segment->bell);
+        return 0;
+}
+
+/* --- producers -------------------------------------------------------------------------------------------- */
+
+static uint64_t
+name_of(pid_t pid)
+{
+        return mproc__plat_process_start_time(pid) << PID_BITS | ((uint64_t)pid & PID_MASK);
+}
+
+static bool
+lives(uint64_t name)
+{
+        pid_t pid = (pid_t)(name & PID_MASK);
+        uint64_t now;
+
+        if (mproc__plat_process_life(pid) != MPROC__PROCESS_RUNS)
+                return false;
+        now = name_of(pid);
+        return now >> PID_BITS == 0 || name >> PID_BITS == 0 || now == name;
+}
+
+/* Does a place hold nobody, or somebody dead, who is cleared?  *seen: what it holds now. */
+static bool
+is_vacant(_Atomic uint64_t *place, uint64_t *seen)
+{
+        *seen = atomic_load(place);
+        if (*seen == 0)
+                return true;
+        if (lives(*seen) || !atomic_compare_exchange_strong(place, seen, 0))
+                return false;
+        *seen = 0;
+        return true;
+}
+
+static int
+note_producer(struct mproc__queue_shm *shm, uint64_t name)
+{
+        uint64_t seen;
+
+        for (int i = 0; i < MPROC__QUEUE_PRODUCERS; i++)
+                if (atomic_load(&shm->producer[i]) == name)
+                        return 0;
+        for (int i = 0; i < MPROC__QUEUE_PRODUCERS; i++)
+                if (is_vacant(&shm->producer[i], &seen) &&
+                    atomic_compare_exchange_strong(&shm->producer[i], &seen, name))
+                        return 0;
+        return mproc__fail(-EAGAIN, "a queue can have %d producers at a time", MPROC__QUEUE_PRODUCERS);
+}
+
+int
+mproc_queue_add_producer(mproc_queue *queue, struct mproc_process *process)
+{
+        pid_t pid = process ? mproc_process_pid(process) : getpid();
+        int r;
+
+        if ((r = mproc__queue_check(queue)) < 0)
+                return r;
+        if (pid <= 0)
+                return mproc__fail(MPROC_ENOTSTARTED, "a producer has to be started before it is added");
+        if (mproc__plat_process_life(pid) == MPROC__PROCESS_RUNS && (r = note_producer(queue->shm, name_of(pid))) < 0)
+                return r;
+        atomic_store(&queue->shm->producers, 1);
+        return 0;
+}
+
+void
+mproc__queue_forget_producer(struct mproc_queue *queue)
+{
+        struct mproc__queue_shm *shm = queue->shm;
+        uint64_t name, seen;
+
+        if (atomic_load(&shm->producers) == 0)
+                return;
+        name = name_of(getpid());
+        for (int i = 0; i < MPROC__QUEUE_PRODUCERS; i++) {
+                seen = name;
+                (void)atomic_compare_exchange_strong(&shm->producer[i], &seen, 0);
+        }
+        mproc__bell_ring(queue->segment->bell);
+}
+
+int
+mproc_queue_remove_producer(mproc_queue *queue)
+{
+        int r = mproc__queue_check(queue);
+
+        if (r == 0)
+                mproc__queue_forget_producer(queue);
+        return r;
+}
+
+bool
+mproc__queue_has_ended(struct mproc_queue *queue)
+{
+        struct mproc__queue_shm *shm = queue->shm;
+        bool left = false;
+        uint64_t seen;
+
+        if (atomic_load(&shm->ended) != 0)
+                return true;
+        if (atomic_load(&shm->producers) == 0)
+                return false;
+        for (int i = 0; i < MPROC__QUEUE_PRODUCERS && !left; i++)
+                left = !is_vacant(&shm->producer[i], &seen);
+        return !left;
+}
