@@ -13,9 +13,28 @@
 #include "channel/connection.h"
 #include "context/context.h"
 #include "core/error.h"
+#include "core/locks.h"
 #include "platform/platform.h"
 
 #include <sys/socket.h>
+
+/*
+ * A child that another thread forks must find both sockets as objects, whose copies it closes, or
+ * not at all: a copy that nobody knows of would hide the end of the other one.
+ */
+static int
+make(int fd[2], int directions_a, int directions_b, mproc_connection **ret_a, mproc_connection **ret_b)
+{
+        int r;
+
+        mproc__lock(MPROC__LOCK_STASH);
+        if ((r = mproc__plat_socketpair(SOCK_STREAM, fd)) < 0)
+                r = mproc__fail_errno(-r, "pipe: cannot make a pair of sockets");
+        else if ((r = mproc__connection_new(&fd[0], directions_a, ret_a)) == 0)
+                r = mproc__connection_new(&fd[1], directions_b, ret_b);
+        mproc__unlock(MPROC__LOCK_STASH);
+        return r;
+}
 
 static int
 create(mproc_context *ctx, int directions_a, int directions_b, mproc_connection **ret_a, mproc_connection **ret_b)
@@ -25,14 +44,7 @@ create(mproc_context *ctx, int directions_a, int directions_b, mproc_connection 
         int r;
 
         (void)mproc__context_resolve(ctx);
-        if ((r = mproc__plat_socketpair(SOCK_STREAM, fd)) < 0) {
-                r = mproc__fail_errno(-r, "pipe: cannot make a pair of sockets");
-                goto out;
-        }
-        if ((r = mproc__connection_new(&fd[0], directions_a, &a)) < 0 ||
-            (r = mproc__connection_new(&fd[1], directions_b, &b)) < 0)
-                goto out;
-        if ((r = mproc__object_publish(&a->object)) < 0)
+        if ((r = make(fd, directions_a, directions_b, &a, &b)) < 0 || (r = mproc__object_publish(&a->object)) < 0)
                 goto out;
         if ((r = mproc__object_publish(&b->object)) < 0) {
                 mproc_connection_free(a);
