@@ -22,8 +22,9 @@ MPROC_API int mproc_lock_create(mproc_context *ctx, mproc_lock **ret_lock);
 /*
  * Acquire it, waiting at most timeout_ms.  0: held.  MPROC_OWNER_DIED (positive):
  * held, and its last owner's process died holding it, so what it guards may need
- * repair.  MPROC_ETIMEDOUT.  It is not recursive: a thread that acquires twice
- * waits.  MPROC_EPROGRAM, -EAGAIN: this process could not take its place among those
+ * repair.  MPROC_ETIMEDOUT (the words name the holder).  It is not recursive: a thread that acquires twice
+ * waits.  One of n threads that wait is passed by at most 10,000 + 2 n times; who does not want to wait, or
+ * whose time is up, takes a free lock all the same.  MPROC_EPROGRAM, -EAGAIN: this process could not take its place among those
  * that use locks (the words tell).  MPROC_EHANDLE: lock is NULL.  EINTR is invisible.
  * MT-Safe.  Origin: Lock.acquire.
  */
