@@ -58,7 +58,7 @@ struct mproc_queue {
         uint64_t max_bytes;        /* likewise; 0: no limit */
         struct mproc__window tail; /* belongs to the holder of tail.lock, or of tail.hold */
         struct mproc__window head; /* belongs to the holder of head.lock, or of head.hold */
-        unsigned streak;           /* head.lock: how often in a row few messages had come since the last look */
+        int streak;                /* head.lock: how often in a row few messages had come since the last look */
         bool others;               /* head.lock: they come from other threads */
         struct mproc__queue_inplace reserved, peeked;
         _Alignas(64) _Atomic bool closed; /* for this process */

@@ -21,7 +21,9 @@
 #define SLICE_LAST    INT64_C(100000000)
 #define CHUNK_MAX     1024u /* see queue_put.c */
 #define STREAK_FEW    16u   /* fewer messages than this since the last look: in step with the putters */
-#define STREAK_LAG    24u   /* pauses */
+#define STREAK_LAG    60    /* pauses; a few messages' time */
+#define STREAK_MAX    100
+#define STREAK_REST   (-12) /* so many looks without a lag after one that brought nothing */
 #define MESSAGE_ALIGN ((size_t)16)
 
 /* --- the head's ring ---------------------------------------------------------------------------------- */
@@ -169,30 +171,40 @@ await_message(struct mproc_queue *queue, uint32_t n, struct mproc__queue_wait *w
 }
 
 /*
- * The hint is used up: look at the tail.  When getter and putter run in step, each message costs both
- * of them the way of a cache line; if few had come the last times, waiting a moment lets several
- * come at once.
+ * When getter and putter run in step, each message costs both of them the way of a cache line.  If few had come the
+ * last times, or none yet, waiting a moment lets several come at once.  Not where the putter waits for us, as between
+ * question and answer: a wait that brought nothing is not tried again for a while.
  */
+static inline bool
+lag_behind(const struct mproc_queue *queue)
+{
+        if (queue->streak <= 1 || !queue->others || mproc__word_spin_limit() == 0)
+                return false;
+        for (int i = 0; i < STREAK_LAG; i++)
+                mproc__word_pause();
+        return true;
+}
+
+/* The hint is used up: look at the tail, and wait until something is there. */
 static __attribute__((noinline)) int
 look_at_tail(struct mproc_queue *queue, uint32_t n, struct mproc__queue_wait *wait, uint32_t *ret_count)
 {
         struct mproc__queue_shm *shm = queue->shm;
-        uint32_t t;
+        bool lagged = lag_behind(queue);
+        uint32_t t = atomic_load_explicit(&shm->tail.n, memory_order_acquire);
         int r;
 
-        if (queue->streak > 1 && queue->others && mproc__word_spin_limit() > 0)
-                for (unsigned i = 0; i < STREAK_LAG; i++)
-                        mproc__word_pause();
-        t = atomic_load_explicit(&shm->tail.n, memory_order_acquire);
+        if (lagged && t - n < 2)
+                queue->streak = STREAK_REST;
+        else
+                queue->streak = t - n < STREAK_FEW ? queue->streak + (queue->streak < STREAK_MAX) : 0;
         if (t == n) {
-                queue->streak = 0;
                 if ((r = await_message(queue, n, wait)) < 0)
                         return r;
                 t = atomic_load_explicit(&shm->tail.n, memory_order_acquire);
         } else {
-                queue->streak = t - n < STREAK_FEW ? queue->streak + 1 : 0;
-                queue->others =
-                        atomic_load_explicit(&shm->tail.last, memory_order_relaxed) != mproc__word_thread()->tid;
+                queue->others = atomic_load_explicit(&shm->tail.last, memory_order_relaxed) !=
+                                mproc__word_thread()->tid;
         }
         if (t - n > MPROC__QUEUE_COUNT_MAX)
                 return MPROC_ECORRUPT;
