@@ -17,12 +17,10 @@ mkdir -p $build/found
 for target; do
         cmake --build $build -j "${JOBS:-$(nproc)}" --target "fuzz-$target" >$build/log 2>&1 || { cat $build/log; exit 1; }
         mkdir -p "$build/corpus/$target"
-        # Those that the target makes itself come from the ordinary build, if there is one.
-        [ ! -x "build/dev/bin/fuzz-$target" ] || "build/dev/bin/fuzz-$target" --write "$build/corpus/$target"
         seeds=tests/fuzz/seeds/$target
         [ -d "$seeds" ] || seeds=
         echo "== $target for $share s"
-        if ASAN_OPTIONS=detect_leaks=0 "$build/bin/fuzz-$target" -max_total_time=$share -timeout=30 -max_len=600 \
+        if FUZZ_SEEDS="$build/corpus/$target" ASAN_OPTIONS=detect_leaks=0 "$build/bin/fuzz-$target" -max_total_time=$share -timeout=30 -max_len=600 \
                 -rss_limit_mb=4096 -artifact_prefix="$build/found/$target-" "$build/corpus/$target" $seeds >$build/log 2>&1; then
                 grep -E '^#[0-9]+.*DONE' $build/log || tail -2 $build/log
         else

@@ -2,9 +2,9 @@
 /*
  * fuzz/main.c - a fuzz target as a program.
  *
- * With libFuzzer (FUZZ_LIBFUZZER), its entry.  Without, a main: NAME FILE-OR-FOLDER... feeds these files and
- * the target's own seeds; NAME --write FOLDER writes those; NAME --random SECONDS [SEED] makes simple
- * changes to them for as long.
+ * With libFuzzer (FUZZ_LIBFUZZER), its entry, which writes the target's own seeds into FUZZ_SEEDS.  Without, a main:
+ * NAME FILE-OR-FOLDER... feeds these files and the target's own seeds; NAME --write FOLDER writes those; NAME
+ * --random SECONDS [SEED] makes simple changes to them for as long.
  */
 #include "fuzz/fuzz.h"
 
@@ -12,6 +12,19 @@
 #include <mproc/mproc.h>
 #include <sys/stat.h>
 #include <time.h>
+
+static const char *folder;
+
+static void
+write_seed(const char *name, const void *data, size_t size)
+{
+        char path[4096];
+        FILE *file;
+
+        (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+        MUST((file = fopen(path, "wbe")));
+        MUST(fwrite(data, 1, size, file) == size && fclose(file) == 0);
+}
 
 #ifdef FUZZ_LIBFUZZER
 
@@ -22,6 +35,8 @@ int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
         mproc_init(*argc, *argv);
+        if ((folder = getenv("FUZZ_SEEDS"))) /* before libFuzzer reads its corpus */
+                fuzz_seeds(write_seed);
         return 0;
 }
 
@@ -34,7 +49,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #else
 
-static const char *folder;
 static unsigned fed;
 static uint64_t state;
 
@@ -106,17 +120,6 @@ feed_path(const char *path)
                         feed_file(name);
         }
         (void)closedir(dir);
-}
-
-static void
-write_seed(const char *name, const void *data, size_t size)
-{
-        char path[4096];
-        FILE *file;
-
-        (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-        MUST((file = fopen(path, "wbe")));
-        MUST(fwrite(data, 1, size, file) == size && fclose(file) == 0);
 }
 
 static unsigned
