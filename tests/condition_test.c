@@ -598,6 +598,42 @@ START_METHOD_TEST(the_death_of_the_locks_owner_is_told_by_wait)
         mproc_semaphore_free(ready);
 }
 
+static int
+die_holding(mproc_args *args)
+{
+        lock(mproc_args_condition(args, 0));
+        raise(SIGKILL);
+        return 0;
+}
+
+/* Nobody notifies, and nobody else comes to the lock: one of those who wait finds out. */
+START_METHOD_TEST(the_death_of_the_locks_owner_ends_a_wait)
+{
+        mproc_condition *condition;
+        mproc_semaphore *ready;
+        mproc_process *p[3];
+        int exitcode, told = 0;
+
+        CHECK_OK(mproc_condition_create(ctx, NULL, &condition));
+        CHECK_OK(mproc_semaphore_create(ctx, NULL, 0, &ready));
+        for (int i = 0; i < 3; i++)
+                p[i] = start_waiter(ctx, condition, ready);
+        finish(start(ctx, die_holding, MPROC_ARGS(condition)), -SIGKILL);
+        WAIT_UNTIL(!mproc_process_is_alive(p[0]) || !mproc_process_is_alive(p[1]) || !mproc_process_is_alive(p[2]),
+                   LONG_MS);
+        notify(condition, 3); /* for those who looked when the lock had a living owner again */
+        for (int i = 0; i < 3; i++) {
+                CHECK_OK(mproc_process_join(p[i], scaled_ms(LONG_MS)));
+                CHECK_OK(mproc_process_exitcode(p[i], &exitcode));
+                CHECK(exitcode == 0 || exitcode == MPROC_OWNER_DIED);
+                told += exitcode;
+                mproc_process_free(p[i]);
+        }
+        CHECK_INT(told, MPROC_OWNER_DIED);
+        mproc_condition_free(condition);
+        mproc_semaphore_free(ready);
+}
+
 /* In wait_for, before the predicate looks at what may need repair. */
 TEST(wait_for_tells_of_a_dead_owner_first)
 {

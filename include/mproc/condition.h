@@ -38,7 +38,8 @@ MPROC_API int mproc_condition_release(mproc_condition *condition);
  *      0                       notified; or for no reason, which happens after a death: look at
  *                              what is waited for again, or use mproc_condition_wait_for
  *      MPROC_OWNER_DIED        (positive) notified or not, and the lock's last owner's process
- *                              died holding it: what it guards may need repair
+ *                              died holding it: what it guards may need repair.  That ends
+ *                              the wait of one at least within about a tenth of a second
  *      MPROC_ETIMEDOUT         not notified in time.  Acquiring the lock again is not limited.
  * and still held with
  *      MPROC_ENOTOWNER         this thread does not hold the lock; the words tell who does

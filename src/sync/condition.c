@@ -218,7 +218,7 @@ wait_until(struct mproc_condition *condition, uint32_t me, int64_t deadline_ns)
         MPROC_POINT("condition.wait.entered");
         (void)mproc__owned_release(condition->owned);
         MPROC_POINT("condition.wait.released");
-        r = mproc__tickets_sleep(condition->tickets, (unsigned)ticket, id, deadline_ns);
+        r = mproc__tickets_sleep(condition->tickets, (unsigned)ticket, id, &condition->owned->word, deadline_ns);
         again = acquire_again(condition, me, depth);
         if (r == 0)
                 mproc__tickets_give(condition->tickets, (unsigned)ticket);

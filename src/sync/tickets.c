@@ -166,8 +166,22 @@ inherit(struct mproc__tickets *tickets, unsigned index, mproc__slot_id me)
         return false;
 }
 
+/* Whoever finds that out first when he acquires the lock is told; the others have woken up for no reason. */
+static bool
+owner_is_dead(mproc__word *owner_word, mproc__word *mine, mproc__slot_id me)
+{
+        uint32_t owner = owner_word ? atomic_load(owner_word) & ID : 0, own = me;
+
+        if (owner == 0 || !mproc__slot_is_dead(owner))
+                return false;
+        (void)atomic_compare_exchange_strong(mine, &own, NOTIFIED | me);
+        MPROC_POINT("condition.alarm.marked");
+        return true;
+}
+
 int
-mproc__tickets_sleep(struct mproc__tickets *tickets, unsigned index, mproc__slot_id me, int64_t deadline_ns)
+mproc__tickets_sleep(struct mproc__tickets *tickets, unsigned index, mproc__slot_id me, mproc__word *owner_word,
+                     int64_t deadline_ns)
 {
         mproc__word *word = &tickets->word[index];
         int64_t slice = SLICE_FIRST;
@@ -190,7 +204,8 @@ mproc__tickets_sleep(struct mproc__tickets *tickets, unsigned index, mproc__slot
                 if (r == -ETIMEDOUT)
                         slice = slice * 2 < SLICE_LAST ? slice * 2 : SLICE_LAST;
                 /* Nor is a waiter to be kept from it by signals. */
-                if ((r == -ETIMEDOUT || r == -EINTR) && inherit(tickets, index, me))
+                if ((r == -ETIMEDOUT || r == -EINTR) &&
+                    (inherit(tickets, index, me) || owner_is_dead(owner_word, word, me)))
                         return 0;
         }
 }

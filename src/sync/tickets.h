@@ -21,6 +21,7 @@
  *   inherit  (no lock)  after each slice, among the next tickets in the ring: NOTIFIED of a dead
  *            process: first CAS one's own id -> NOTIFIED | id, then CAS the other -> free.
  *            Of a dead process that was not notified: CAS -> free.
+ *            And if the process that owns the user's lock is dead: one's own as if notified.
  *   give     word = 0, when the user's lock is held again, as the last thing in a wait.
  *
  * What is promised: a notification that was given to a waiter whose process dies before his wait has
@@ -31,10 +32,12 @@
  *   - inherit marks before it frees.  Killed between the two, both tickets are NOTIFIED and of
  *     the dead: passed on twice, which is a wake-up for no reason; never lost;
  *   - every change is one step of one word, so no death leaves anything between.  A notifier
- *     killed on his way has notified some, and owned the user's lock, so the next owner is told.
- * How soon: whoever waits looks at those behind him, up to WATCHED living ones who wait, so
- * a dead ticket is seen by the nearest living waiter in front of it that is not stopped, within his
- * slice: 100 ms.  Nobody watches only if WATCHED waiters in a row are stopped.
+ *     killed on his way has notified some, and owned the user's lock;
+ *   - who owns the user's lock and dies is found by those who wait, too.  The first of them returns and is told,
+ * whether the dead was about to notify or not: so not all sleep beside what a dead owner has changed. How soon:
+ * whoever waits looks at those behind him, up to WATCHED living ones who wait, so a dead ticket is seen by the
+ * nearest living waiter in front of it that is not stopped, within his slice: 100 ms.  Nobody watches only if WATCHED
+ * waiters in a row are stopped.
  *
  * A stopped waiter (SIGSTOP) keeps his ticket and the notification that he got, like one who is
  * slow.  He is in nobody's way.
@@ -73,8 +76,12 @@ void mproc__tickets_init(struct mproc__tickets *tickets);
 /* Take one.  The user's lock is held.  Its index, or -EAGAIN: all are taken by the living.  Sets no words. */
 int mproc__tickets_take(struct mproc__tickets *tickets, mproc__slot_id me);
 
-/* 0: notified; the ticket is still taken.  MPROC_ETIMEDOUT: not in time, and it is free. */
-int mproc__tickets_sleep(struct mproc__tickets *tickets, unsigned index, mproc__slot_id me, int64_t deadline_ns);
+/*
+ * 0: notified; the ticket is still taken.  MPROC_ETIMEDOUT: not in time, and it is free.  owner_word: the user's
+ * lock (sync/owned.h); NULL: nobody's death ends the sleep.
+ */
+int mproc__tickets_sleep(struct mproc__tickets *tickets, unsigned index, mproc__slot_id me, mproc__word *owner_word,
+                         int64_t deadline_ns);
 
 /* Free it again. */
 void mproc__tickets_give(struct mproc__tickets *tickets, unsigned index);

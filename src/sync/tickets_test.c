@@ -46,7 +46,7 @@ TEST(all_can_be_taken_and_no_more)
                 CHECK_CODE(mproc__tickets_take(tickets, me), -EAGAIN);
                 mproc__tickets_notify(tickets, UINT32_MAX);
                 for (unsigned i = 0; i < MPROC__TICKETS; i++) {
-                        CHECK_OK(mproc__tickets_sleep(tickets, i, me, 0));
+                        CHECK_OK(mproc__tickets_sleep(tickets, i, me, NULL, 0));
                         mproc__tickets_give(tickets, i);
                 }
         }
@@ -63,12 +63,12 @@ TEST(a_ticket_that_stays_is_found)
         for (int i = 0; i < 5 * MPROC__TICKETS; i++) {
                 CHECK((other = mproc__tickets_take(tickets, me)) >= 0);
                 CHECK(other != stays);
-                CHECK_CODE(mproc__tickets_sleep(tickets, (unsigned)other, me, 0), MPROC_ETIMEDOUT);
+                CHECK_CODE(mproc__tickets_sleep(tickets, (unsigned)other, me, NULL, 0), MPROC_ETIMEDOUT);
         }
         CHECK((other = mproc__tickets_take(tickets, me)) >= 0);
         mproc__tickets_notify(tickets, 2);
-        CHECK_OK(mproc__tickets_sleep(tickets, (unsigned)stays, me, 0));
-        CHECK_OK(mproc__tickets_sleep(tickets, (unsigned)other, me, 0));
+        CHECK_OK(mproc__tickets_sleep(tickets, (unsigned)stays, me, NULL, 0));
+        CHECK_OK(mproc__tickets_sleep(tickets, (unsigned)other, me, NULL, 0));
         munmap(tickets, sizeof *tickets);
 }
 
@@ -89,10 +89,10 @@ TEST(tickets_of_the_dead_are_used_again)
         }
         CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
         CHECK((got = mproc__tickets_take(tickets, me)) >= 0);
-        CHECK_OK(mproc__tickets_sleep(tickets, (unsigned)got, me, 0)); /* the one that was told */
+        CHECK_OK(mproc__tickets_sleep(tickets, (unsigned)got, me, NULL, 0)); /* the one that was told */
         mproc__tickets_give(tickets, (unsigned)got);
         CHECK((got = mproc__tickets_take(tickets, me)) >= 0);
-        CHECK_CODE(mproc__tickets_sleep(tickets, (unsigned)got, me, 0), MPROC_ETIMEDOUT);
+        CHECK_CODE(mproc__tickets_sleep(tickets, (unsigned)got, me, NULL, 0), MPROC_ETIMEDOUT);
         for (int i = 0; i < MPROC__TICKETS; i++)
                 CHECK(mproc__tickets_take(tickets, me) >= 0);
         munmap(tickets, sizeof *tickets);

@@ -220,6 +220,34 @@ START_METHOD_TEST(death_at_the_points_of_notify)
         close_hall(&hall);
 }
 
+static void
+role_die_holding(mproc_args *args)
+{
+        CHECK(mproc_condition_acquire(mproc_args_condition(args, 0), MPROC_FOREVER) >= 0);
+        (void)raise(SIGKILL);
+}
+
+/* The lock's owner dies; the victim finds out, and dies over it; so does another one. */
+START_METHOD_TEST(death_of_who_finds_the_owner_dead)
+{
+        mproc_process *survivor, *victim;
+        struct hall hall;
+
+        open_hall(&hall, ctx);
+        victim = cast_victim(ctx, "condition.alarm.marked", role_wait, MPROC_ARGS(hall.condition, hall.inside));
+        CHECK_OK(mproc_semaphore_acquire(hall.inside, scaled_ms(10000)));
+        (void)lock(&hall);
+        CHECK_OK(mproc_condition_release(hall.condition));
+        await_asleep(victim);
+        await_death(cast(ctx, role_die_holding, MPROC_ARGS(hall.condition)), "the owner");
+        await_death(victim, "condition.alarm.marked");
+        CHECK_INT(lock(&hall), MPROC_OWNER_DIED);
+        CHECK_OK(mproc_condition_release(hall.condition));
+        survivor = cast_waiter(&hall); /* beside what the victim had as if notified */
+        CHECK_INT(exit_of(survivor), 0);
+        close_hall(&hall);
+}
+
 /* Notified, and dead while it waits for the lock: the victim takes that over, and dies over it. */
 START_METHOD_TEST(death_of_an_heir)
 {
