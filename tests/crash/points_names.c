@@ -31,7 +31,7 @@ HELPER(namer)
 static bool
 exists(const char *name)
 {
-        char *path = text_format("/dev/shm/mproc.sem.%s", name + 1);
+        char *path = text_format("/dev/shm/%s.sem.%s", shm_prefix(), name + 1);
         bool found = access(path, F_OK) == 0;
 
         free(path);

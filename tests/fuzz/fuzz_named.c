@@ -4,6 +4,7 @@
  * words of a genuine one's first page are spoiled; the next cuts it short.
  */
 #include "fuzz/memory.h"
+#include "support/support.h"
 
 #include <fcntl.h>
 #include <mproc/mproc.h>
@@ -43,7 +44,7 @@ prepare(void)
         FILE *file;
 
         (void)snprintf(name, sizeof name, "/mproc-fuzz-%d", (int)getpid());
-        (void)snprintf(path, sizeof path, "/dev/shm/mproc.sem.%s", name + 1);
+        (void)snprintf(path, sizeof path, "/dev/shm/%s.sem.%s", shm_prefix(), name + 1);
         if (mproc_semaphore_create(NULL, name, 2, &semaphore) != 0)
                 fuzz_failed(__FILE__, __LINE__, mproc_last_error());
         MUST((file = fopen(path, "rbe")) && fread(genuine, 1, BYTES, file) == BYTES);
