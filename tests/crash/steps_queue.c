@@ -366,6 +366,8 @@ do_get_and_tell(void)
 /* All the room there is comes to be used while the getter stands somewhere: but not what it is about to copy. */
 SCENE(get_that_is_held_up_while_the_ring_is_filled)
 {
+        enum { COUNT = 520 }; /* of twice the size that a ring has slots for: its bytes are used up first */
+        char filling[2 * TEXT];
         enum fate fate;
         pid_t victim;
 
@@ -377,13 +379,14 @@ SCENE(get_that_is_held_up_while_the_ring_is_filled)
         CHECK_OK(put_number(1, 0));
         victim = make_victim(do_get_and_tell);
         fate = step_to(victim, steps);
-        for (uint32_t i = 2; i < 1030; i++)
-                CHECK_OK(put_number(i, scaled_ms(SERVED_MS)));
+        memset(filling, 'f', sizeof filling);
+        for (int i = 0; i < COUNT; i++)
+                CHECK_OK(mproc_queue_put(stage.queue, filling, sizeof filling, scaled_ms(SERVED_MS)));
         if (fate == KILLED)
                 CHECK_MSG(step_to(victim, 1000000) == ENDED, "a getter does not come to its end");
         CHECK_INT(board->value[6], 1);
         kill_and_reap(victim);
-        CHECK_INT(queued(), 1028);
+        CHECK_INT(queued(), COUNT);
         return fate;
 }
 
