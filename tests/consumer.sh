@@ -3,6 +3,7 @@
 # A small project of somebody else's builds against the installed tree by pkg-config (shared and
 # static) and by find_package, and with mproc as a folder of its own; in C and in C++; and runs.
 set -eu
+[ "$(basename "$CC")" != musl-gcc ] || { echo "users of C++ have no musl-gcc"; exit 77; }
 dir=$BUILD/consumer.$$ # several may run at once
 trap 'rm -rf "$dir"' EXIT
 prefix=$dir/prefix
