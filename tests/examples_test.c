@@ -52,6 +52,11 @@ TEST(first_and_second_spawn_when_nothing_is_said)
         check_prints("second", NULL, "hello\n");
 }
 
+START_METHOD_TEST(pipeline)
+{
+        check_prints("pipeline", method, "sum of the even squares: 167167000\nnever more than 8 waited: yes\n");
+}
+
 START_METHOD_TEST(pass_fd)
 {
         check_prints("pass_fd", method,

@@ -178,7 +178,7 @@ await_message(struct mproc_queue *queue, uint32_t n, struct mproc__queue_wait *w
 static inline bool
 lag_behind(const struct mproc_queue *queue)
 {
-        if (queue->streak <= 1 || !queue->others || mproc__word_spin_limit() == 0)
+        if (queue->streak <= 1 || !queue->others || queue->limit < STREAK_FEW || mproc__word_spin_limit() == 0)
                 return false;
         for (int i = 0; i < STREAK_LAG; i++)
                 mproc__word_pause();
@@ -194,7 +194,7 @@ look_at_tail(struct mproc_queue *queue, uint32_t n, struct mproc__queue_wait *wa
         uint32_t t = atomic_load_explicit(&shm->tail.n, memory_order_acquire);
         int r;
 
-        if (lagged && t - n < 2)
+        if (lagged && t == n)
                 queue->streak = STREAK_REST;
         else
                 queue->streak = t - n < STREAK_FEW ? queue->streak + (queue->streak < STREAK_MAX) : 0;
@@ -203,8 +203,8 @@ look_at_tail(struct mproc_queue *queue, uint32_t n, struct mproc__queue_wait *wa
                         return r;
                 t = atomic_load_explicit(&shm->tail.n, memory_order_acquire);
         } else {
-                queue->others = atomic_load_explicit(&shm->tail.last, memory_order_relaxed) !=
-                                mproc__word_thread()->tid;
+                queue->others =
+                        atomic_load_explicit(&shm->tail.last, memory_order_relaxed) != mproc__word_thread()->tid;
         }
         if (t - n > MPROC__QUEUE_COUNT_MAX)
                 return MPROC_ECORRUPT;

@@ -139,7 +139,7 @@ mproc_queue_commit(mproc_queue *queue, size_t len_bytes)
         bool woken;
         int r;
 
-        if ((r = check_mine(queue, &queue->reserved, "reserved")) < 0)
+        if ((r = check_mine(queue, queue ? &queue->reserved : NULL, "reserved")) < 0)
                 return r;
         if (len_bytes > queue->reserved.room)
                 return mproc__fail(-EMSGSIZE, "%llu bytes were reserved, %zu are to be committed",
@@ -169,7 +169,7 @@ mproc_queue_commit(mproc_queue *queue, size_t len_bytes)
 int
 mproc_queue_cancel(mproc_queue *queue)
 {
-        int r = check_mine(queue, &queue->reserved, "reserved");
+        int r = check_mine(queue, queue ? &queue->reserved : NULL, "reserved");
 
         if (r == 0)
                 drop_reserved(queue);
@@ -231,7 +231,7 @@ mproc_queue_release(mproc_queue *queue)
         bool woken;
         int r;
 
-        if ((r = check_mine(queue, &queue->peeked, "to release")) < 0)
+        if ((r = check_mine(queue, queue ? &queue->peeked : NULL, "to release")) < 0)
                 return r;
         head = &queue->shm->head;
         n = queue->peeked.n;
@@ -245,7 +245,7 @@ mproc_queue_release(mproc_queue *queue)
 int
 mproc_queue_unpeek(mproc_queue *queue)
 {
-        int r = check_mine(queue, &queue->peeked, "to leave in place");
+        int r = check_mine(queue, queue ? &queue->peeked : NULL, "to leave in place");
 
         if (r == 0)
                 let_go(&queue->shm->head, &queue->peeked);
