@@ -251,7 +251,9 @@ find_free(struct mproc__ledger *ledger, uint32_t *ret_index)
 
 /*
  * The tape moves on before it is written to: who dies then has used a place for nothing, and the
- * entry, FREE as it is, says which, so that mproc__ledger_recover can give it back.
+ * entry, FREE as it is, says which, so that mproc__ledger_recover can give it back.  The place that the
+ * entry had before is struck out first, and only then the new length written: an old place with a new length
+ * would, if we died between, have recovery give back the copies behind it, which others need.
  */
 static int
 keep_copy(struct mproc__ledger *ledger, uint32_t index, const void *data, size_t len)
@@ -260,11 +262,11 @@ keep_copy(struct mproc__ledger *ledger, uint32_t index, const void *data, size_t
         uint64_t at = atomic_load_explicit(&ledger->shm->tape, memory_order_relaxed);
         int r;
 
-        atomic_store_explicit(&entry->len, len, memory_order_relaxed);
-        if (len <= MPROC__LEDGER_CELL) {
-                atomic_store_explicit(&entry->at, 0, memory_order_release);
+        atomic_store_explicit(&entry->at, 0, memory_order_release);
+        atomic_store_explicit(&entry->len, len, memory_order_release);
+        MPROC_POINT("ledger.copy.measured");
+        if (len <= MPROC__LEDGER_CELL)
                 return mproc__memory_write(ledger->segment->fd, cell_at(ledger, index), data, len);
-        }
         if (at < tape_begin(ledger) || at % mproc__memory_page() != 0 || at > INT64_MAX - len)
                 return MPROC_ECORRUPT;
         atomic_store_explicit(&entry->at, at, memory_order_release);

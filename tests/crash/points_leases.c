@@ -162,6 +162,35 @@ START_METHOD_TEST(death_while_leasing, .limit_s = 300)
         }
 }
 
+/* The entry that he was about to write had a place on the tape before, and right behind that lies a copy that is
+ * needed. */
+START_METHOD_TEST(death_before_a_copy_is_placed_harms_no_other)
+{
+        static const char *const point = "ledger.copy.measured";
+        mproc_queue_opts opts = { .leases = 8 };
+        mproc_lease done, kept;
+        mproc_queue *queue;
+        size_t len = 0;
+
+        CHECK_OK(mproc_queue_create_opts(ctx, &opts, &queue));
+        memset(large, 1, sizeof large);
+        CHECK_OK(mproc_queue_put(queue, large, 5000, 0));
+        CHECK_OK(mproc_queue_put(queue, large, 5000, 0));
+        CHECK_OK(mproc_queue_put(queue, large, sizeof large, 0));
+        lease(queue, &done);
+        lease(queue, &kept);
+        CHECK_OK(mproc_lease_ack(&done));
+        await_death(cast_victim(ctx, point, role_lease, MPROC_ARGS(queue)), point);
+        CHECK_OK(mproc_lease_return(&kept));
+        memset(large, 0, sizeof large);
+        CHECK_OK(mproc_queue_get_leased(queue, large, sizeof large, &len, &kept, scaled_ms(SERVED_MS)));
+        CHECK_INT((int)len, 5000);
+        for (size_t i = 0; i < len; i++)
+                CHECK_MSG(large[i] == 1, "byte %zu of a leased message is gone", i);
+        CHECK_OK(mproc_lease_ack(&kept));
+        mproc_queue_free(queue);
+}
+
 START_METHOD_TEST(death_while_leasing_again)
 {
         static const char *const points[] = { "lease.again.copied", "lease.again.taken" };
