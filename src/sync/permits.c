@@ -235,8 +235,10 @@ mproc__permits_find_dead(struct mproc__permits_view *view, struct mproc__permits
 
 /*
  * Since the dead was found, somebody else may have given his permits back, and a third taken the
- * entry.  If it is still his, nobody changes `acquired`: he is dead, and what he had committed was settled
- * under the head's lock when he was found.
+ * entry.  So the counts are read first, and then whose they are: an entry that is the dead's after `acquired` was
+ * read was his when it was read, since it is never his again.  The other way round, the living who takes the entry
+ * in between would lose what he acquires.  While it is his nobody changes `acquired`: he is dead, and what he had
+ * committed was settled under the head's lock when he was found.
  */
 uint32_t
 mproc__permits_intend_restore(struct mproc__permits_view *view, const struct mproc__permits_dead *dead, unsigned i,
@@ -245,11 +247,12 @@ mproc__permits_intend_restore(struct mproc__permits_view *view, const struct mpr
         uint32_t entry = dead->one[i].entry, held, k, released;
         struct mproc__permits_holder *holder = &view->holders[entry];
 
+        released = look(&holder->released);
+        held = look(&holder->acquired) - released;
+        MPROC_POINT("permits.restore.looked");
         if (look(&holder->pid) != dead->one[i].pid ||
             atomic_load_explicit(&holder->start, memory_order_relaxed) != dead->one[i].start)
                 return 0;
-        released = look(&holder->released);
-        held = look(&holder->acquired) - released;
         if (held > RESTORE_MAX)
                 held = RESTORE_MAX; /* the rest the next time */
         k = held < room ? held : room;

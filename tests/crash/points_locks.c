@@ -229,7 +229,7 @@ START_METHOD_TEST(deaths_of_those_who_release)
 
 START_METHOD_TEST(deaths_of_those_who_restore)
 {
-        static const char *const points[] = { "permits.intended", "semaphore.restored" };
+        static const char *const points[] = { "permits.restore.looked", "permits.intended", "semaphore.restored" };
 
         for (unsigned i = 0; i < sizeof points / sizeof *points; i++) {
                 mproc_semaphore *s;
