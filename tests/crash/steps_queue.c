@@ -372,7 +372,7 @@ SCENE(get_that_is_held_up_while_the_ring_is_filled)
         pid_t victim;
 
         stage_open(0, 0);
-        for (uint32_t i = 10; i < 20; i++) { /* not at the beginning, or the ring's end would come first */
+        for (uint32_t i = 10; i < 21; i++) { /* so that the last filling ends where the message that is taken does */
                 CHECK_OK(put_number(i, 0));
                 CHECK_OK(get_number(&(uint32_t){ 0 }, 0));
         }
