@@ -24,6 +24,7 @@
 
 #define PID_BITS   22
 #define PID_MASK   ((UINT64_C(1) << PID_BITS) - 1)
+#define GONE       (UINT64_C(1) << 63) /* lives, but puts no more; said so before it was noted */
 #define CALLS      20
 #define CALL_PAUSE INT64_C(1000000)
 
@@ -68,7 +69,7 @@ mproc_queue_shutdown(mproc_queue *queue)
 static uint64_t
 name_of(pid_t pid)
 {
-        return mproc__plat_process_start_time(pid) << PID_BITS | ((uint64_t)pid & PID_MASK);
+        return (mproc__plat_process_start_time(pid) << PID_BITS | ((uint64_t)pid & PID_MASK)) & ~GONE;
 }
 
 static bool
@@ -76,6 +77,8 @@ lives(uint64_t name)
 {
         pid_t pid = (pid_t)(name & PID_MASK);
         uint64_t now;
+
+        name &= ~GONE;
 
         if (mproc__plat_process_life(pid) != MPROC__PROCESS_RUNS)
                 return false;
@@ -96,19 +99,44 @@ is_vacant(_Atomic uint64_t *place, uint64_t *seen)
         return true;
 }
 
+/* Change the place that holds one word to another.  False: there is none. */
+static bool
+replace(struct mproc__queue_shm *shm, uint64_t old, uint64_t new)
+{
+        for (int i = 0; i < MPROC__QUEUE_PRODUCERS; i++) {
+                uint64_t seen = old;
+
+                if (atomic_load(&shm->producer[i]) == old &&
+                    atomic_compare_exchange_strong(&shm->producer[i], &seen, new))
+                        return true;
+        }
+        return false;
+}
+
 static int
-note_producer(struct mproc__queue_shm *shm, uint64_t name)
+enter_name(struct mproc__queue_shm *shm, uint64_t name)
 {
         uint64_t seen;
 
-        for (int i = 0; i < MPROC__QUEUE_PRODUCERS; i++)
-                if (atomic_load(&shm->producer[i]) == name)
-                        return 0;
+        if (replace(shm, name, name))
+                return 0;
         for (int i = 0; i < MPROC__QUEUE_PRODUCERS; i++)
                 if (is_vacant(&shm->producer[i], &seen) &&
                     atomic_compare_exchange_strong(&shm->producer[i], &seen, name))
                         return 0;
         return mproc__fail(-EAGAIN, "a queue can have %d producers at a time", MPROC__QUEUE_PRODUCERS);
+}
+
+/*
+ * A child may have closed the queue before its parent came to note it: then it left word, and is not noted.
+ * If both come at the same time, both words stand in the table, and the child does not count.
+ */
+static int
+note_producer(struct mproc__queue_shm *shm, uint64_t name, bool self)
+{
+        if (replace(shm, name | GONE, self ? name : 0))
+                return 0;
+        return enter_name(shm, name);
 }
 
 int
@@ -121,25 +149,36 @@ mproc_queue_add_producer(mproc_queue *queue, struct mproc_process *process)
                 return r;
         if (pid <= 0)
                 return mproc__fail(MPROC_ENOTSTARTED, "a producer has to be started before it is added");
-        if (mproc__plat_process_life(pid) == MPROC__PROCESS_RUNS && (r = note_producer(queue->shm, name_of(pid))) < 0)
+        if (mproc__plat_process_life(pid) == MPROC__PROCESS_RUNS &&
+            (r = note_producer(queue->shm, name_of(pid), process == NULL)) < 0)
                 return r;
         atomic_store(&queue->shm->producers, 1);
         return 0;
+}
+
+/* If there is no place for it, a parent who notes us later believes that we put until we end. */
+static void
+leave_word(struct mproc__queue_shm *shm, uint64_t word)
+{
+        uint64_t seen;
+
+        for (int i = 0; i < MPROC__QUEUE_PRODUCERS; i++)
+                if (is_vacant(&shm->producer[i], &seen) &&
+                    atomic_compare_exchange_strong(&shm->producer[i], &seen, word))
+                        return;
 }
 
 void
 mproc__queue_forget_producer(struct mproc_queue *queue)
 {
         struct mproc__queue_shm *shm = queue->shm;
-        uint64_t name, seen;
+        uint64_t name;
 
         if (atomic_load(&shm->producers) == 0)
                 return;
         name = name_of(getpid());
-        for (int i = 0; i < MPROC__QUEUE_PRODUCERS; i++) {
-                seen = name;
-                (void)atomic_compare_exchange_strong(&shm->producer[i], &seen, 0);
-        }
+        if (!replace(shm, name, 0) && !replace(shm, name | GONE, name | GONE))
+                leave_word(shm, name | GONE);
         mproc__bell_ring(queue->segment->bell);
 }
 
@@ -165,6 +204,7 @@ mproc__queue_has_ended(struct mproc_queue *queue)
         if (atomic_load(&shm->producers) == 0)
                 return false;
         for (int i = 0; i < MPROC__QUEUE_PRODUCERS && !left; i++)
-                left = !is_vacant(&shm->producer[i], &seen);
+                left = !is_vacant(&shm->producer[i], &seen) && !(seen & GONE) &&
+                       !replace(shm, seen | GONE, seen | GONE);
         return !left;
 }
