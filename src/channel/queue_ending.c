@@ -80,7 +80,7 @@ lives(uint64_t name)
 
         name &= ~GONE;
 
-        if (mproc__plat_process_life(pid) != MPROC__PROCESS_RUNS)
+        if (mproc__plat_process_life(pid) == MPROC__PROCESS_ENDED)
                 return false;
         now = name_of(pid);
         return now >> PID_BITS == 0 || name >> PID_BITS == 0 || now == name;
@@ -149,8 +149,7 @@ mproc_queue_add_producer(mproc_queue *queue, struct mproc_process *process)
                 return r;
         if (pid <= 0)
                 return mproc__fail(MPROC_ENOTSTARTED, "a producer has to be started before it is added");
-        if (mproc__plat_process_life(pid) == MPROC__PROCESS_RUNS &&
-            (r = note_producer(queue->shm, name_of(pid), process == NULL)) < 0)
+        if (lives(name_of(pid)) && (r = note_producer(queue->shm, name_of(pid), process == NULL)) < 0)
                 return r;
         atomic_store(&queue->shm->producers, 1);
         return 0;
