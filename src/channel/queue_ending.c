@@ -76,13 +76,14 @@ static bool
 lives(uint64_t name)
 {
         pid_t pid = (pid_t)(name & PID_MASK);
-        uint64_t now;
+        int saved = errno;
+        bool ended = mproc__plat_process_life(pid) == MPROC__PROCESS_ENDED;
+        uint64_t now = ended ? 0 : name_of(pid);
 
+        errno = saved;
         name &= ~GONE;
-
-        if (mproc__plat_process_life(pid) == MPROC__PROCESS_ENDED)
+        if (ended)
                 return false;
-        now = name_of(pid);
         return now >> PID_BITS == 0 || name >> PID_BITS == 0 || now == name;
 }
 
