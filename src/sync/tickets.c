@@ -18,8 +18,10 @@
 #define NOTIFIED    0x80000000u
 #define ID          0x1fffffffu
 #define START       (UINT32_MAX - 15) /* numbers wrap around soon, in every condition */
+#define HEAD_FAR    (UINT32_C(1) << 30)
 
 _Static_assert(MPROC__SLOT_BITS + MPROC__SLOT_GENERATION_BITS == 29, "a slot's id fits");
+_Static_assert(HEAD_FAR / 2 % MPROC__TICKETS == 0, "head keeps its index when it is pulled up");
 _Static_assert((MPROC__TICKETS & (MPROC__TICKETS - 1)) == 0, "numbers of tickets may wrap around");
 
 static uint32_t
@@ -37,6 +39,20 @@ raise_to(mproc__word *word, uint32_t number)
         while ((int32_t)(number - v) > 0 &&
                !atomic_compare_exchange_weak_explicit(word, &v, number, memory_order_relaxed, memory_order_relaxed))
                 ;
+}
+
+/*
+ * Numbers are compared by how far they lie apart, so `head`, which only a notify raises, must not fall behind
+ * by half of all there are, however many waits are not notified.  As far as this it may be moved: the
+ * index stays the same, and from any number a full round meets every ticket.
+ */
+static void
+pull_head(struct mproc__tickets *tickets, uint32_t entered)
+{
+        uint32_t head = atomic_load_explicit(&tickets->head, memory_order_relaxed);
+
+        if (__builtin_expect(entered - head > HEAD_FAR, 0))
+                raise_to(&tickets->head, head + HEAD_FAR / 2);
 }
 
 void
@@ -78,6 +94,7 @@ mproc__tickets_take(struct mproc__tickets *tickets, mproc__slot_id me)
                         continue;
                 MPROC_POINT("condition.wait.taken");
                 raise_to(&tickets->entered, first + i + 1);
+                pull_head(tickets, first + i + 1);
                 return (int)index;
         }
         return -EAGAIN;

@@ -59,7 +59,8 @@
 /*
  * In shared memory.
  *   entered  the number behind the last ticket that was taken      raised only, under the user's lock; where to
- *   head     no ticket with a number before it waits                begin to look, and how far
+ *   head     no ticket with a number before it waits, or it lies    begin to look, and how far
+ *            more than a round behind entered
  *   high     no word from here on was ever taken                   before one is taken
  *   word     see above; numbers follow each other through it, round and round
  */

@@ -72,6 +72,32 @@ TEST(a_ticket_that_stays_is_found)
         munmap(tickets, sizeof *tickets);
 }
 
+/* Four thousand million waits that nobody notifies, most of them skipped here, while one ticket stays; then notify.
+ */
+TEST(numbers_wrap_around_without_a_notification)
+{
+        struct mproc__tickets *tickets = make_tickets();
+        mproc__slot_id me = self();
+        uint32_t first = atomic_load(&tickets->entered);
+        int stays, other;
+
+        for (int i = 0; i < 200; i++) {
+                CHECK((other = mproc__tickets_take(tickets, me)) >= 0);
+                CHECK_CODE(mproc__tickets_sleep(tickets, (unsigned)other, me, NULL, 0), MPROC_ETIMEDOUT);
+        }
+        CHECK((stays = mproc__tickets_take(tickets, me)) >= 0);
+        for (uint32_t i = 1; i <= 8; i++) {
+                atomic_store(&tickets->entered, first + i * (UINT32_C(1) << 29) + 100);
+                CHECK((other = mproc__tickets_take(tickets, me)) >= 0);
+                if (i < 8)
+                        CHECK_CODE(mproc__tickets_sleep(tickets, (unsigned)other, me, NULL, 0), MPROC_ETIMEDOUT);
+        }
+        mproc__tickets_notify(tickets, 2);
+        CHECK_OK(mproc__tickets_sleep(tickets, (unsigned)stays, me, NULL, 0));
+        CHECK_OK(mproc__tickets_sleep(tickets, (unsigned)other, me, NULL, 0));
+        munmap(tickets, sizeof *tickets);
+}
+
 /* A child takes them and is killed: they are used again, and what it was told is inherited. */
 TEST(tickets_of_the_dead_are_used_again)
 {
