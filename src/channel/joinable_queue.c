@@ -139,21 +139,29 @@ count_entries(struct mproc_queue *queue, uint32_t head_n, struct count *ret)
         }
 }
 
-/* Exact, unless the others never stop; if all was finished at some moment between, it says so, and only then. */
+/*
+ * Exact, unless the others never stop; if all was finished at some moment between, it says so, and only then.
+ * Repairing may take a second, if the living process that is about to do it is stopped just there: so it is tried
+ * once, and a task that is still unsettled then counts as unfinished and not yet as lost.
+ */
 static struct count
 count_tasks(struct mproc_queue *queue)
 {
         struct mproc__queue_shm *shm = queue->shm;
         struct count count;
+        bool repaired = false;
 
         for (unsigned i = 0; i < LOOKS; i++) {
                 uint32_t h = atomic_load(&shm->head.n), t = atomic_load(&shm->tail.n);
 
                 count = (struct count){ .unfinished = t - h };
                 count_entries(queue, h, &count);
-                if (count.unsettled)
+                if (count.unsettled && !repaired) {
                         mproc__lease_repair(queue);
-                else if (atomic_load(&shm->tail.n) == t && atomic_load(&shm->head.n) == h)
+                        repaired = true;
+                        continue;
+                }
+                if (atomic_load(&shm->tail.n) == t && atomic_load(&shm->head.n) == h)
                         break;
                 if (count.unfinished == 0)
                         count.unfinished = 1; /* something was put meanwhile */
