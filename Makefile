@@ -28,7 +28,7 @@ build/dev/CMakeCache.txt:
 test:
 	@sh tools/setup.sh test
 	@$(MAKE) all
-	@cd build/dev && ctest -j $(JOBS) --output-on-failure
+	@cd build/dev && ctest -j $$((2 * $(JOBS))) --output-on-failure # many wait for something most of the time
 
 check:
 	@sh tools/setup.sh check

@@ -26,7 +26,7 @@
 #include <sys/user.h>
 #endif
 
-enum { SAMPLE_MS = 30, KILLS = 600, PAIRS = 1000, FURTHER_THAN_ANY = 1000000 };
+enum { SAMPLE_MS = 12, KILLS = 600, PAIRS = 1000, FURTHER_THAN_ANY = 1000000 };
 
 /* How many steps each victim of this case did, in the order in which they went. */
 static long steps_done[4];
