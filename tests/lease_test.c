@@ -617,3 +617,26 @@ START_METHOD_TEST(every_job_is_done_although_workers_die)
         free(path);
         mproc_queue_free(q);
 }
+
+/* It had made room when it was leased, and does not wait for room when it comes back. */
+TEST(what_comes_back_takes_no_room)
+{
+        mproc_queue *q = make_queue(NULL, 1, 1);
+        mproc_lease lease;
+        size_t count;
+        char byte;
+
+        CHECK_OK(mproc_queue_put(q, "a", 1, 0));
+        CHECK_INT(mproc_queue_full(q), 1);
+        CHECK_OK(mproc_queue_get_leased(q, &byte, 1, NULL, &lease, 0));
+        CHECK_OK(mproc_lease_return(&lease));
+        CHECK_INT(mproc_queue_full(q), 0);
+        CHECK_OK(mproc_queue_put(q, "b", 1, 0));
+        CHECK_INT(mproc_queue_full(q), 1);
+        CHECK_OK(mproc_queue_qsize(q, &count));
+        CHECK_INT(count, 2);
+        CHECK_CODE(mproc_queue_put(q, "c", 1, 0), MPROC_EFULL);
+        CHECK_OK(mproc_queue_get(q, &byte, 1, NULL, 0));
+        CHECK_INT(byte, 'a');
+        mproc_queue_free(q);
+}

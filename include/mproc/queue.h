@@ -119,7 +119,7 @@ MPROC_API int mproc_queue_unpeek(mproc_queue *queue);
 MPROC_API int mproc_queue_qsize(mproc_queue *queue, size_t *ret_count);
 
 MPROC_API int mproc_queue_empty(mproc_queue *queue); /* 1, 0, or MPROC_ECLOSED */
-MPROC_API int mproc_queue_full(mproc_queue *queue);  /* 1, 0, or MPROC_ECLOSED */
+MPROC_API int mproc_queue_full(mproc_queue *queue);  /* 1: a put would wait; 0, or MPROC_ECLOSED */
 
 /* This process is done with the queue; others are not touched.  The handle is still to be freed.  Origin:
  * Queue.close. */

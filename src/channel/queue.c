@@ -194,13 +194,14 @@ bytes_are_full(const struct mproc_queue *queue)
         return queue->max_bytes != 0 && count_bytes(queue) >= queue->max_bytes;
 }
 
+/* Would a put find room?  What a lease gave back has its place beside the limit and takes none. */
 int
 mproc_queue_full(mproc_queue *queue)
 {
         uint32_t count;
         int r = count_messages(queue, &count);
 
-        return r < 0 ? r : count >= queue->limit || bytes_are_full(queue);
+        return r < 0 ? r : mproc__queue_is_full(queue) || bytes_are_full(queue);
 }
 
 /* --- closing -------------------------------------------------------------------------------------------- */
