@@ -234,7 +234,8 @@ mproc_queue_join(mproc_queue *queue, int64_t timeout_ms)
                 if (count.lost > 0)
                         return fail_lost(&count);
                 if (mproc__deadline_passed(deadline_ns))
-                        return mproc__fail(MPROC_ETIMEDOUT, "%u tasks were not finished in time", count.unfinished);
+                        return mproc__fail(MPROC_ETIMEDOUT, "%u task%s not finished in time", count.unfinished,
+                                           count.unfinished == 1 ? " was" : "s were");
                 until = mproc__plat_now_ns() + slice;
                 if (sleep_until_settled(queue, seen, until < deadline_ns ? until : deadline_ns) < 0)
                         slice = slice * 2 < SLICE_LAST ? slice * 2 : SLICE_LAST;

@@ -113,7 +113,9 @@ mproc_queue_reserve(mproc_queue *queue, size_t len_bytes, void **ret_data, int64
         if ((r = check(queue, &self)) < 0)
                 return r;
         if (len_bytes > MPROC__QUEUE_MESSAGE_MAX || (queue->max_bytes && len_bytes > queue->max_bytes))
-                return mproc__fail(-EMSGSIZE, "the queue has no room for a message of %zu bytes, ever", len_bytes);
+                return mproc__fail(-EMSGSIZE, "a message of %zu bytes is longer than the queue may hold: %zu",
+                                   len_bytes,
+                                   queue->max_bytes ? (size_t)queue->max_bytes : (size_t)MPROC__QUEUE_MESSAGE_MAX);
         if ((r = mproc__queue_enter_tail(queue, &wait)) < 0)
                 return mproc__queue_fail_put(queue, r);
         if ((r = reserve_locked(queue, len_bytes, &wait, ret_data)) == 0)
@@ -150,6 +152,7 @@ mproc_queue_commit(mproc_queue *queue, size_t len_bytes)
                 return mproc__queue_fail_put(queue, MPROC_ECLOSED);
         }
         n = queue->reserved.n;
+        atomic_fetch_or(&tail->hold, MPROC__QUEUE_HOLD_COUNTS); /* before we look whether somebody polls */
         slot = mproc__window_slot(&queue->tail, n);
         atomic_store_explicit(&slot->end, queue->reserved.start + mproc__ring_need(len_bytes), memory_order_relaxed);
         atomic_store_explicit(&slot->len, len_bytes, memory_order_relaxed);

@@ -300,9 +300,10 @@ mproc__args_check_portable(const mproc_args *args, const char *method)
                 if (o && o->fork_only)
                         return mproc__fail(
                                 MPROC_ECONTEXT,
-                                "argument %zu is a %s made in the fork context, which only a child by fork "
-                                "can inherit; this process starts by %s: make the %s in the %s context",
-                                i, o->type->name, method, o->type->name, method);
+                                "argument %zu is %s %s made in the fork context, which only a child by fork "
+                                "can inherit; this process starts by %s: make the %s%s in the %s context",
+                                i, strchr("aeiou", *o->type->name) ? "an" : "a", o->type->name, method, o->type->name,
+                                o->type->arg_type == MPROC_ARG_CONDITION ? " and its lock" : "", method);
         }
         return 0;
 }
