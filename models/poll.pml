@@ -12,6 +12,10 @@
  * the bell, take nothing and die, the 100 ms slice is needed (-DSLICES): MUTANT_NO_LONG_SLICE shows it.
  * A slice that finds nothing is no step of the model, so none hides a poller who is stuck.
  *
+ * With -DARM the poller is a loop that is not ours, without slices (mproc__queue_arm): whoever dies, he does not sleep
+ * beside a message, because the bell goes on ringing while somebody is inside.  He asks who is inside first and looks for a
+ * message then; waiting for the one inside is given up at any time.
+ *
  * Abstract: the lock (robust.pml).  The ticket holds the count plus one.  Getting a message is looking
  * at the counter: who takes it is queue.pml's part.  Memory order is not covered; rung and the owner
  * are sequentially consistent in the code.
@@ -20,7 +24,9 @@
  *
  * RUN: -DNP=2 -DMSG=2 -DMAXK=0 -DNO_SHORT_SLICE
  * RUN: -DNP=2 -DMSG=1 -DMAXK=2
+ * RUN: -DNP=2 -DMSG=2 -DMAXK=2 -DARM
  * BIG: -DNP=2 -DMSG=2 -DMAXK=2
+ * BIG: -DNP=3 -DMSG=2 -DMAXK=2 -DARM
  * BIG: -DNP=2 -DMSG=1 -DMAXK=1 -DPOLLERS=2 -DSLICES
  * BIG: -DNP=3 -DMSG=2 -DMAXK=2
  * BIG: -DNP=2 -DMSG=1 -DMAXK=2 -DPOLLERS=2 -DSLICES
@@ -30,6 +36,8 @@
  * MUTANT_NO_SECOND_LOOK: -DNP=1 -DMSG=1 -DMAXK=0 -DNO_SHORT_SLICE     sleeps without looking again
  * MUTANT_NO_SHORT_SLICE: -DNP=2 -DMSG=1 -DMAXK=1 -DNO_SHORT_SLICE     as if nobody was inside
  * MUTANT_NO_LONG_SLICE: -DNP=2 -DMSG=1 -DMAXK=1 -DPOLLERS=2           two pollers without the long slice
+ * MUTANT_ARM_LOOKS_FIRST: -DNP=1 -DMSG=1 -DMAXK=1 -DARM       looks for a message first and asks who is inside then
+ * MUTANT_ARM_IN_SILENCE: -DNP=1 -DMSG=1 -DMAXK=1 -DARM        does not ring when somebody is inside
  */
 #ifndef NP
 #define NP 2
@@ -90,6 +98,26 @@ look:   atomic { if :: KILL :: n != seen[p] -> seen[p] = n; goto look :: n == se
 #endif
         atomic { if :: KILL :: true -> i = n fi };
         atomic { if :: KILL :: true -> rung = i + 1; i = 0 fi };
+#ifdef ARM
+        /* While somebody is inside and there is nothing, for a little; then ask, look, ring. */
+        atomic { if :: KILL :: owner == 0 || n != seen[p] -> skip :: true -> skip fi };
+#ifdef MUTANT_ARM_LOOKS_FIRST
+        atomic { if :: KILL :: n != seen[p] -> bell = 1 :: n == seen[p] -> skip fi };
+        atomic { if :: KILL :: owner != 0 -> bell = 1 :: owner == 0 -> skip fi };
+#else
+        atomic { if :: KILL :: true -> o = owner fi };
+        atomic { if :: KILL :: n != seen[p] -> o = 1 :: n == seen[p] -> skip fi };
+#ifdef MUTANT_ARM_IN_SILENCE
+        o = 0;
+#endif
+        if
+        :: o != 0 -> atomic { if :: KILL :: true -> bell = 1; o = 0 fi }
+        :: else
+        fi;
+#endif
+        atomic { if :: KILL :: bell fi };                       /* epoll_wait */
+        goto look;
+#endif
         atomic { if :: KILL :: true -> o = owner fi };          /* mproc__robust_owner */
 #ifndef MUTANT_NO_SECOND_LOOK
         atomic { if :: KILL :: n != seen[p] -> o = 0; goto look :: n == seen[p] -> skip fi };

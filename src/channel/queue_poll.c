@@ -7,6 +7,7 @@
 #include "channel/ledger.h"
 #include "channel/queue_core.h"
 #include "platform/platform.h"
+#include "program/slot.h"
 
 #define SLICE_INSIDE  INT64_C(1000000)
 #define SLICE_POLLING INT64_C(100000000)
@@ -18,6 +19,19 @@ static bool
 is_worth_a_look(struct mproc_queue *queue)
 {
         return !mproc__queue_is_empty(queue) || atomic_load(&queue->closed) || mproc__queue_has_ended(queue);
+}
+
+/*
+ * Somebody is about to count, and may have looked for our ticket before we left it.  By the lock, or by a
+ * message in his hands that he commits.  Who is dead will not count; if he had, a look after this one sees it.
+ */
+static bool
+somebody_is_inside(struct mproc__queue_shm *shm)
+{
+        uint32_t hold = atomic_load(&shm->tail.hold);
+
+        return mproc__robust_owner(&shm->tail.lock) != 0 ||
+               ((hold & MPROC__QUEUE_HOLD_COUNTS) && !mproc__slot_is_dead(hold & MPROC__WORD_OWNER));
 }
 
 /*
@@ -51,7 +65,7 @@ mproc__queue_wait_prepare(struct mproc_queue *queue, int *ret_fd, bool *ret_read
         mproc__bell_silence(queue->segment->bell);
         n = atomic_load_explicit(&shm->tail.n, memory_order_acquire);
         atomic_store_explicit(&shm->tail.rung, n, memory_order_seq_cst);
-        if (mproc__robust_owner(&shm->tail.lock) != 0)
+        if (somebody_is_inside(shm))
                 *ret_slice_ns = SLICE_INSIDE;
         *ret_ready = is_worth_a_look(queue);
         return 0;
@@ -60,23 +74,24 @@ mproc__queue_wait_prepare(struct mproc_queue *queue, int *ret_fd, bool *ret_read
 /*
  * The same for loops that are not ours, and have no slices.  A putter who is inside now may have looked for our
  * ticket before we left it, and die before he looks again: so he is waited for a little, and if he is still
- * there, the bell goes on ringing.
+ * there, the bell goes on ringing.  Who is inside is asked first, and looked for a message then: the
+ * other way round he may count between the two, and die.
  */
 void
 mproc__queue_arm(struct mproc_queue *queue)
 {
         struct mproc__queue_shm *shm = queue->shm;
         int64_t end = mproc__plat_now_ns() + INSIDE_NS;
+        bool inside;
 
         if (atomic_load(&queue->closed) || mproc__queue_has_ended(queue))
                 return; /* it rings for ever, and each get says so */
         mproc__bell_silence(queue->segment->bell);
         atomic_store(&shm->tail.rung, atomic_load(&shm->tail.n));
         MPROC_POINT("queue.armed");
-        while (mproc__queue_is_empty(queue) && mproc__robust_owner(&shm->tail.lock) != 0 &&
-               !mproc__deadline_passed(end))
+        while ((inside = somebody_is_inside(shm)) && mproc__queue_is_empty(queue) && !mproc__deadline_passed(end))
                 mproc__plat_sleep_ns(INSIDE_PAUSE);
-        if (is_worth_a_look(queue) || mproc__robust_owner(&shm->tail.lock) != 0)
+        if (inside || is_worth_a_look(queue))
                 mproc__bell_ring(queue->segment->bell);
 }
 

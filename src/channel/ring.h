@@ -39,7 +39,8 @@
  *   hold   the process (program/slot.h) that has a message of this end in its hands outside of
  *          lock: reserved at the tail, peeked at at the head; 0: none.  Set by the holder of lock; cleared by
  *          that process, or by a holder of lock who found it dead.  While it is not 0, only that process
- *          changes what follows here.  MPROC__WORD_WAITERS: somebody sleeps on it.
+ *          changes what follows here.  MPROC__WORD_WAITERS: somebody sleeps on it.  HOLD_COUNTS: he is about to
+ *          count, at the tail; set before he looks whether somebody polls.
  *   n      changed by the holder of lock (or hold), read by all: the commit, and what the other end sleeps on
  *   last   a hint: the thread that counted last
  *   armed  the ticket of him who sleeps on n; written by the holder of the other end's lock
@@ -70,7 +71,9 @@ struct mproc__queue_end {
         mproc__word rung;
 };
 
-#define MPROC__QUEUE_PRODUCERS 128
+#define MPROC__QUEUE_HOLD_COUNTS 0x40000000u
+
+#define MPROC__QUEUE_PRODUCERS   128
 
 /* Magic, kind and so on stand in front (shm/segment.h); the limits are constant after creation. */
 struct mproc__queue_shm {
