@@ -6,7 +6,12 @@
  */
 #include "crash/points.h"
 
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 static void
 role_put_in_place(mproc_args *args)
@@ -147,6 +152,55 @@ START_METHOD_TEST(death_of_a_poller)
         mproc_queue *q = queue_with(ctx, 1);
 
         await_death(cast_victim(ctx, "queue.armed", role_poll, MPROC_ARGS(q)), "queue.armed");
+        expect_all_works(q, 0);
+        mproc_queue_free(q);
+}
+
+static void
+role_stop_in_commit(mproc_args *args)
+{
+        CHECK(setenv("MPROC_POINT", "queue.commit.described=stop", 1) == 0);
+        role_put_in_place(args);
+}
+
+static void
+await_stop_of(pid_t pid)
+{
+        int64_t end = monotonic_ms() + scaled_ms(20000);
+        char path[40], state = 0;
+
+        CHECK(snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid) < (int)sizeof path);
+        while (state != 'T') {
+                FILE *file = fopen(path, "re");
+
+                CHECK(file && monotonic_ms() < end);
+                CHECK(fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
+                CHECK(fclose(file) == 0);
+        }
+}
+
+/*
+ * He has looked for who polls, found nobody, and is about to count.  A loop that comes now cannot know whether he
+ * will live to look again: so the bell rings on until he is dead.
+ */
+START_METHOD_TEST(bell_rings_on_beside_one_who_commits)
+{
+        mproc_queue *q = queue_with(ctx, 0);
+        mproc_process *process = cast(ctx, role_stop_in_commit, MPROC_ARGS(q));
+        struct pollfd bell = { .fd = mproc_queue_fileno(q), .events = POLLIN };
+        char text[100];
+        int exitcode;
+
+        await_stop_of(mproc_process_pid(process));
+        CHECK_CODE(mproc_queue_get(q, text, sizeof text, NULL, 0), MPROC_EEMPTY);
+        CHECK_INT(poll(&bell, 1, 0), 1);
+        CHECK_OK(mproc_process_kill(process));
+        CHECK_OK(mproc_process_join(process, scaled_ms(20000)));
+        CHECK_OK(mproc_process_exitcode(process, &exitcode));
+        CHECK_INT(exitcode, -SIGKILL);
+        mproc_process_free(process);
+        CHECK_CODE(mproc_queue_get(q, text, sizeof text, NULL, 0), MPROC_EEMPTY);
+        CHECK_INT(poll(&bell, 1, 0), 0);
         expect_all_works(q, 0);
         mproc_queue_free(q);
 }
