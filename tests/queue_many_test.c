@@ -71,7 +71,7 @@ TEST(many_messages_stop_at_the_limit_and_tell_how_many_are_in)
         size_t done = 0, n;
 
         for (int i = 0; i < 16; i++)
-                messages[i] = (mproc_message){ "0123456789abcdef" + i, 1 };
+                messages[i] = (mproc_message){ &"0123456789abcdef"[i], 1 };
         CHECK_CODE(mproc_queue_put_many(q, messages, 16, &done, MPROC_NOWAIT), MPROC_EFULL);
         CHECK_INT(done, 10);
         CHECK_CODE(mproc_queue_put_many(q, messages + 10, 6, &done, 20), MPROC_EFULL);
