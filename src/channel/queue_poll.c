@@ -35,6 +35,21 @@ somebody_is_inside(struct mproc__queue_shm *shm)
 }
 
 /*
+ * Several may poll.  One who is slow between reading n and storing it writes an old number over the
+ * newer ticket of another, whom then nobody rings: so each looks again whether his number still is the queue's.
+ */
+static void
+leave_ticket(struct mproc__queue_shm *shm)
+{
+        uint32_t n;
+
+        do {
+                n = atomic_load(&shm->tail.n);
+                atomic_store(&shm->tail.rung, n);
+        } while (atomic_load(&shm->tail.n) != n);
+}
+
+/*
  * Polling.  Nobody takes a lock here: if nothing is there, silence the bell, leave a ticket
  * (rung), and look again.  The next putter rings.  What can go wrong without slices: a
  * putter who was inside before the ticket dies before he looks again; or another poller
@@ -44,7 +59,6 @@ int
 mproc__queue_wait_prepare(struct mproc_queue *queue, int *ret_fd, bool *ret_ready, int64_t *ret_slice_ns)
 {
         struct mproc__queue_shm *shm;
-        uint32_t n;
         bool out;
 
         if (!queue)
@@ -63,8 +77,7 @@ mproc__queue_wait_prepare(struct mproc_queue *queue, int *ret_fd, bool *ret_read
         if (*ret_ready)
                 return 0;
         mproc__bell_silence(queue->segment->bell);
-        n = atomic_load_explicit(&shm->tail.n, memory_order_acquire);
-        atomic_store_explicit(&shm->tail.rung, n, memory_order_seq_cst);
+        leave_ticket(shm);
         if (somebody_is_inside(shm))
                 *ret_slice_ns = SLICE_INSIDE;
         *ret_ready = is_worth_a_look(queue);
@@ -87,7 +100,7 @@ mproc__queue_arm(struct mproc_queue *queue)
         if (atomic_load(&queue->closed) || mproc__queue_has_ended(queue))
                 return; /* it rings for ever, and each get says so */
         mproc__bell_silence(queue->segment->bell);
-        atomic_store(&shm->tail.rung, atomic_load(&shm->tail.n));
+        leave_ticket(shm);
         MPROC_POINT("queue.armed");
         while ((inside = somebody_is_inside(shm)) && mproc__queue_is_empty(queue) && !mproc__deadline_passed(end))
                 mproc__plat_sleep_ns(INSIDE_PAUSE);
