@@ -18,5 +18,6 @@
 #include <mproc/event.h>
 #include <mproc/condition.h>
 #include <mproc/barrier.h>
+#include <mproc/shm.h>
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "channel/connection.h"
 #include "channel/queue.h"
+#include "memory/shm.h"
 #include "sync/barrier.h"
 #include "sync/condition.h"
 #include "sync/event.h"
@@ -60,4 +61,10 @@ mproc_barrier *
 mproc_args_barrier(mproc_args *args, size_t index)
 {
         return (mproc_barrier *)mproc__args_object(args, index, &mproc__barrier_type);
+}
+
+mproc_shm *
+mproc_args_shm(mproc_args *args, size_t index)
+{
+        return (mproc_shm *)mproc__args_object(args, index, &mproc__shm_type);
 }

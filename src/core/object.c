@@ -200,6 +200,7 @@ mproc__arg_type_name(mproc_arg_type type)
                 [MPROC_ARG_EVENT] = "event",
                 [MPROC_ARG_CONDITION] = "condition",
                 [MPROC_ARG_BARRIER] = "barrier",
+                [MPROC_ARG_SHM] = "block of shared memory",
         };
 
         return (size_t)type < sizeof names / sizeof *names ? names[type] : "unknown type";

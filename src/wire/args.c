@@ -156,6 +156,12 @@ mproc_arg_barrier(mproc_barrier *barrier)
 }
 
 mproc_arg
+mproc_arg_shm(mproc_shm *shm)
+{
+        return object_arg(MPROC_ARG_SHM, shm);
+}
+
+mproc_arg
 mproc_arg_self(mproc_arg value)
 {
         return value;
@@ -243,6 +249,7 @@ gather_one(const mproc_arg *arg, struct value *v)
         case MPROC_ARG_EVENT:
         case MPROC_ARG_CONDITION:
         case MPROC_ARG_BARRIER:
+        case MPROC_ARG_SHM:
         case MPROC_ARG_SEMAPHORE:
         case MPROC_ARG_RLOCK:
                 if ((r = mproc__object_lookup(arg->value.p, arg->type, &v->object)) < 0)
@@ -423,6 +430,7 @@ decode_one(struct mproc__decoder *d, struct value *v)
         case MPROC_ARG_EVENT:
         case MPROC_ARG_CONDITION:
         case MPROC_ARG_BARRIER:
+        case MPROC_ARG_SHM:
         case MPROC_ARG_SEMAPHORE:
         case MPROC_ARG_RLOCK: {
                 uint64_t len = mproc__dec_u64(d);
