@@ -243,7 +243,7 @@ poll_queue(mproc_args *args)
 
 START_METHOD_TEST(several_processes_poll_the_same_queue)
 {
-        for (int edges = 0; edges < 1; edges++) { /* level-triggered, as the page asks for */
+        for (int edges = 0; edges < 2; edges++) {
                 mproc_process *pollers[3], *putters[2];
                 mproc_queue *q, *answer;
 
@@ -265,6 +265,57 @@ START_METHOD_TEST(several_processes_poll_the_same_queue)
                 mproc_queue_free(q);
                 mproc_queue_free(answer);
         }
+}
+
+struct looker {
+        mproc_queue *q;
+        pthread_barrier_t *steps;
+};
+
+static void *
+look_at_one(void *arg)
+{
+        struct looker *looker = arg;
+        const void *data;
+
+        CHECK_OK(mproc_queue_peek(looker->q, &data, NULL, MPROC_FOREVER));
+        (void)pthread_barrier_wait(looker->steps);
+        (void)pthread_barrier_wait(looker->steps);
+        CHECK_OK(mproc_queue_release(looker->q));
+        return NULL;
+}
+
+/* Somebody was in the way when it came to look at the end: that is not to be its last look. */
+TEST(an_edge_at_the_end_is_followed_by_another_until_the_end_was_seen)
+{
+        struct epoll_event event = { .events = EPOLLIN | (uint32_t)EPOLLET };
+        int fd = epoll_create1(EPOLL_CLOEXEC), r;
+        pthread_barrier_t steps;
+        struct looker looker = { .steps = &steps };
+        pthread_t thread;
+        mproc_queue *q;
+        char text[4];
+
+        CHECK_OK(mproc_queue_create(NULL, 0, &q));
+        CHECK_OK(mproc_queue_put(q, "abc", 4, 0));
+        looker.q = q;
+        CHECK(pthread_barrier_init(&steps, NULL, 2) == 0);
+        CHECK(pthread_create(&thread, NULL, look_at_one, &looker) == 0);
+        (void)pthread_barrier_wait(&steps);
+        CHECK(fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, mproc_queue_fileno(q), &event) == 0);
+        CHECK_OK(mproc_queue_shutdown(q));
+        CHECK_INT(epoll_wait(fd, &event, 1, 0), 1);
+        CHECK_CODE(mproc_queue_get(q, text, sizeof text, NULL, MPROC_NOWAIT), MPROC_EEMPTY);
+        (void)pthread_barrier_wait(&steps);
+        do {
+                CHECK_INT(epoll_wait(fd, &event, 1, (int)scaled_ms(LONG_MS)), 1);
+                r = mproc_queue_get(q, text, sizeof text, NULL, MPROC_NOWAIT);
+        } while (r == MPROC_EEMPTY);
+        CHECK_CODE(r, MPROC_ECLOSED);
+        CHECK(pthread_join(thread, NULL) == 0);
+        (void)pthread_barrier_destroy(&steps);
+        close(fd);
+        mproc_queue_free(q);
 }
 
 TEST(a_loop_is_quiet_when_nothing_is_there)

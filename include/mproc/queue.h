@@ -151,7 +151,8 @@ MPROC_API int mproc_queue_remove_producer(mproc_queue *queue); /* this process p
  * says MPROC_EEMPTY, which also prepares the next ring; whoever stops before is told again.
  * Several processes and threads may poll: all are woken, the first ones get.  One thing is left to chance, if another
  * poller is killed between silencing the bell and looking again; a timer that calls get now and then (mproc_wait does
- * so each 100 ms) rules it out; not for EPOLLET.  That the last producer has died also shows only to who looks.
+ * so each 100 ms) rules it out.  With EPOLLET, too, where get has to be called until MPROC_EEMPTY each time; not in
+ * the portable build.  That the last producer has died also shows only to who looks.
  * MPROC_ECLOSED.  MT-Safe.
  */
 MPROC_API int mproc_queue_fileno(mproc_queue *queue);

@@ -4,10 +4,18 @@
  *
  * Runs in: every process that uses a queue.  Owns: nothing.
  *
- * Shutting down is one store, `ended`.  Putters look at it after they have entered, so once it is
+ * Shutting down is one step: it sets `ended` and wakes those who sleep inside one end, getters or putters.  Putters
+ * look at it after they have entered, so once it is
  * set and the tail has been seen free, no put will come; getters wait for that moment
- * (mproc__queue_await_end) and then go.  Those who sleep are woken.  One who looked at `ended` just before and
- * is on his way to sleep is woken again a little later; if he took longer still, the end of his slice wakes him.
+ * (mproc__queue_await_end) and then go.
+ *
+ * Who dies after that step owes the rest: to wake those inside the other end, and to ring the bell.  Both ends
+ * sleep at once only for moments, since no queue is both empty and full, and the end to wake is the one
+ * where somebody sleeps.  Whoever finds that the queue has ended wakes both.  As for the bell, it is rung once
+ * before that step, and `ending` says until the end who is at it: a poller who finds a living one there lets
+ * the bell ring on (queue_poll.c).  One who looked at `ended` just before and
+ * is on his way to sleep is called again a little later; he sleeps to the end of his slice (5 s) if
+ * he took longer still, or if there was nobody any more to call.
  *
  * Producers are noted in a table, one word each: pid and start time, which together name a process for ever.
  * A word is written in one step, so there is nothing to repair.  Whoever finds a producer
@@ -16,6 +24,7 @@
 #include "channel/queue_core.h"
 #include "core/error.h"
 #include "platform/platform.h"
+#include "program/slot.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -30,37 +39,75 @@
 
 /* --- shutting down ---------------------------------------------------------------------------------------- */
 
-/* Wake whoever sleeps inside that end, for his n or for his turn.  False: nobody does. */
+/* Does somebody sleep inside that end, or is he on his way there?  Others who wait for it follow him. */
+static bool
+sleeps(struct mproc__queue_end *mine, struct mproc__queue_end *theirs)
+{
+        uint32_t n = atomic_load(&theirs->n);
+
+        return atomic_load(&theirs->armed) == n && mproc__robust_owner(&mine->lock) != 0;
+}
+
+/* Wake him.  False: there is none. */
 static bool
 call_end(struct mproc__queue_end *mine, struct mproc__queue_end *theirs)
 {
-        uint32_t n = atomic_load(&theirs->n);
-        bool asleep = atomic_load(&theirs->armed) == n && mproc__robust_owner(&mine->lock) != 0;
+        bool asleep = sleeps(mine, theirs);
 
         if (asleep)
                 (void)mproc__word_wake(&theirs->n, INT_MAX);
         return asleep;
 }
 
+/* False: nobody sleeps. */
+static bool
+call_both(struct mproc__queue_shm *shm)
+{
+        bool putter = call_end(&shm->tail, &shm->head), getter = call_end(&shm->head, &shm->tail);
+
+        return putter || getter;
+}
+
+/* Say that we are at it; 0: there is no telling who we are, and only those who look find out if we die. */
+static uint32_t
+announce(struct mproc_queue *queue)
+{
+        mproc__slot_id me = 0;
+
+        if (!queue->shm->has_slots || mproc__slot_self(&me) < 0)
+                return 0;
+        atomic_store(&queue->shm->ending, me);
+        mproc__bell_ring(queue->segment->bell);
+        return me;
+}
+
+static void
+end_now(struct mproc__queue_shm *shm)
+{
+        bool putters = sleeps(&shm->tail, &shm->head);
+
+        (void)mproc__word_set_and_wake_all(&shm->ended, putters ? &shm->head.n : &shm->tail.n);
+}
+
 int
 mproc_queue_shutdown(mproc_queue *queue)
 {
         struct mproc__queue_shm *shm;
+        uint32_t me;
         int r = mproc__queue_check(queue);
 
         if (r < 0)
                 return r;
         shm = queue->shm;
-        atomic_store(&shm->ended, 1);
+        me = announce(queue);
+        MPROC_POINT("queue.shutdown.announced");
+        end_now(shm);
         MPROC_POINT("queue.shutdown.said");
-        for (int i = 0; i < CALLS; i++) {
-                bool putter = call_end(&shm->tail, &shm->head), getter = call_end(&shm->head, &shm->tail);
-
-                if (!putter && !getter)
-                        break;
+        for (int i = 0; i < CALLS && call_both(shm); i++)
                 mproc__plat_sleep_ns(CALL_PAUSE);
-        }
         mproc__bell_ring(queue->segment->bell);
+        if (me != 0) /* or somebody else has come to it meanwhile */
+                (void)atomic_compare_exchange_strong(&shm->ending, &me, 0);
         return 0;
 }
 
@@ -199,8 +246,10 @@ mproc__queue_has_ended(struct mproc_queue *queue)
         bool left = false;
         uint64_t seen;
 
-        if (atomic_load(&shm->ended) != 0)
+        if (atomic_load(&shm->ended) != 0) {
+                (void)call_both(shm); /* who said so may have died before he did */
                 return true;
+        }
         if (atomic_load(&shm->producers) == 0)
                 return false;
         for (int i = 0; i < MPROC__QUEUE_PRODUCERS && !left; i++)

@@ -21,39 +21,59 @@ is_worth_a_look(struct mproc_queue *queue)
         return !mproc__queue_is_empty(queue) || atomic_load(&queue->closed) || mproc__queue_has_ended(queue);
 }
 
+/* Somebody has said that he will shut the queue down.  What a dead one said is struck out. */
+static bool
+somebody_is_ending(struct mproc__queue_shm *shm)
+{
+        uint32_t id = atomic_load(&shm->ending);
+
+        if (id == 0 || !mproc__slot_is_dead(id & MPROC__WORD_OWNER))
+                return id != 0;
+        (void)atomic_compare_exchange_strong(&shm->ending, &id, 0);
+        return false;
+}
+
 /*
- * Somebody is about to count, and may have looked for our ticket before we left it.  By the lock, or by a
- * message in his hands that he commits.  Who is dead will not count; if he had, a look after this one sees it.
+ * Somebody is about to count, and may have looked for our ticket before we left it: by the lock, or by a
+ * message in his hands that he commits.  Or to shut the queue down, and has rung for those who slept before.
+ * Who is dead will do neither; if he had, a look after this one sees it.
  */
 static bool
 somebody_is_inside(struct mproc__queue_shm *shm)
 {
         uint32_t hold = atomic_load(&shm->tail.hold);
 
-        return mproc__robust_owner(&shm->tail.lock) != 0 ||
+        return mproc__robust_owner(&shm->tail.lock) != 0 || somebody_is_ending(shm) ||
                ((hold & MPROC__QUEUE_HOLD_COUNTS) && !mproc__slot_is_dead(hold & MPROC__WORD_OWNER));
 }
 
 /*
- * Several may poll.  One who is slow between reading n and storing it writes an old number over the
- * newer ticket of another, whom then nobody rings: so each looks again whether his number still is the queue's.
+ * Leave a ticket: the number at which we have been seen to look.  Several may poll, and one who is slow between
+ * reading n and leaving it could put an old number in place of another's newer one, whom then nobody would ring.  So
+ * a ticket only takes the place of one that was read before n was: no newer one is lost, not even by one who dies
+ * here. It is good if n has not moved meanwhile; one who counts after that sees it.
  */
 static void
 leave_ticket(struct mproc__queue_shm *shm)
 {
-        uint32_t n;
+        uint32_t last, n;
 
         do {
+                last = atomic_load(&shm->tail.rung);
                 n = atomic_load(&shm->tail.n);
-                atomic_store(&shm->tail.rung, n);
-        } while (atomic_load(&shm->tail.n) != n);
+                MPROC_POINT("queue.poll.ticket");
+        } while ((last != n && !atomic_compare_exchange_strong(&shm->tail.rung, &last, n)) ||
+                 atomic_load(&shm->tail.n) != n);
 }
 
 /*
  * Polling.  Nobody takes a lock here: if nothing is there, silence the bell, leave a ticket
- * (rung), and look again.  The next putter rings.  What can go wrong without slices: a
- * putter who was inside before the ticket dies before he looks again; or another poller
- * silences the bell that was meant for us, too, takes nothing, and dies.
+ * (rung), and look again.  The next putter rings.  Who finds something then rings himself: the bell that
+ * he has silenced may have rung for others, too, and he takes one message, or none.  So each ring is either told to a
+ * loop, or followed by another one; which holds for loops that wait for edges (EPOLLET) as well, since the system
+ * looks at the bell once more before it tells of an edge.  What can go wrong without slices: a putter who was inside
+ * before the ticket dies before he looks again; or another poller silences the bell that was meant for us, too, and
+ * dies before he looks and rings again.
  */
 int
 mproc__queue_wait_prepare(struct mproc_queue *queue, int *ret_fd, bool *ret_ready, int64_t *ret_slice_ns)
@@ -76,11 +96,14 @@ mproc__queue_wait_prepare(struct mproc_queue *queue, int *ret_fd, bool *ret_read
         *ret_ready = is_worth_a_look(queue);
         if (*ret_ready)
                 return 0;
+        MPROC_POINT("queue.poll.empty");
         mproc__bell_silence(queue->segment->bell);
         leave_ticket(shm);
         if (somebody_is_inside(shm))
                 *ret_slice_ns = SLICE_INSIDE;
         *ret_ready = is_worth_a_look(queue);
+        if (*ret_ready)
+                mproc__bell_ring(queue->segment->bell);
         return 0;
 }
 
@@ -89,6 +112,10 @@ mproc__queue_wait_prepare(struct mproc_queue *queue, int *ret_fd, bool *ret_read
  * ticket before we left it, and die before he looks again: so he is waited for a little, and if he is still
  * there, the bell goes on ringing.  Who is inside is asked first, and looked for a message then: the
  * other way round he may count between the two, and die.
+ *
+ * Once the queue has ended, nobody silences the bell any more; it rings for ever, and gets say so.  But a get that
+ * did not wait may just have found somebody else inside, and not the end: a loop that waits for edges needs another
+ * one.
  */
 void
 mproc__queue_arm(struct mproc_queue *queue)
@@ -97,8 +124,10 @@ mproc__queue_arm(struct mproc_queue *queue)
         int64_t end = mproc__plat_now_ns() + INSIDE_NS;
         bool inside;
 
-        if (atomic_load(&queue->closed) || mproc__queue_has_ended(queue))
-                return; /* it rings for ever, and each get says so */
+        if (atomic_load(&queue->closed) || mproc__queue_has_ended(queue)) {
+                mproc__bell_ring(queue->segment->bell);
+                return;
+        }
         mproc__bell_silence(queue->segment->bell);
         leave_ticket(shm);
         MPROC_POINT("queue.armed");

@@ -84,6 +84,7 @@ struct mproc__queue_shm {
         uint32_t has_slots;    /* 1: who has a message in his hands can be told: the program has a beacon */
         mproc__word producers; /* 1: producers have been noted; when none of them is left the queue has ended */
         uint64_t packets;      /* ever sent beside messages, see queue_objects.c; the holder of tail.lock */
+        mproc__word ending;    /* who (program/slot.h) is about to shut it down; 0: nobody, or he has no slot */
         struct mproc__queue_end tail;
         struct mproc__queue_end head;
         _Atomic uint64_t producer[MPROC__QUEUE_PRODUCERS]; /* queue_ending.c; written by anybody, in single steps */

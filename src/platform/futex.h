@@ -53,6 +53,7 @@ int mproc__word_add_and_wake_one(mproc__word *word, unsigned k); /* word += k, 1
 int mproc__word_set_top_and_wake_one(mproc__word *word);         /* word |= 1 << 31; wake 1 */
 int mproc__word_set_low_and_wake_all(mproc__word *word, unsigned bits);   /* word |= bits, at most 2047; wake all */
 int mproc__word_clear_low_and_wake_all(mproc__word *word, unsigned bits); /* word &= ~bits, at most 2047; wake all */
+int mproc__word_set_and_wake_all(mproc__word *flag, mproc__word *word);   /* flag |= 1; wake all who sleep on word */
 
 /* --- this thread, as the system sees it --------------------------------------------------------- */
 

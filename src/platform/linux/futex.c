@@ -93,8 +93,9 @@ mproc__word_wake(mproc__word *word, int count)
         return r > 0 ? (int)r : 0;
 }
 
+/* Change one word, and wake those who sleep on it, or on another. */
 static int
-change_and_wake(mproc__word *word, uint32_t change, int count)
+change_and_wake_on(mproc__word *word, uint32_t change, mproc__word *sleepers, int count)
 {
         int saved = errno;
         long r;
@@ -103,9 +104,15 @@ change_and_wake(mproc__word *word, uint32_t change, int count)
 #ifndef MPROC__TSAN /* which knows no fences */
         atomic_thread_fence(memory_order_seq_cst);
 #endif
-        r = syscall(FUTEX_CALL, word, OP_WAKE_OP, count, (void *)0, word, change);
+        r = syscall(FUTEX_CALL, sleepers, OP_WAKE_OP, count, (void *)0, word, change);
         errno = saved;
         return r > 0 ? (int)r : 0;
+}
+
+static int
+change_and_wake(mproc__word *word, uint32_t change, int count)
+{
+        return change_and_wake_on(word, change, word, count);
 }
 
 int
@@ -142,6 +149,12 @@ int
 mproc__word_clear_low_and_wake_all(mproc__word *word, unsigned bits)
 {
         return change_and_wake(word, CHANGE(CHANGE_AND_NOT, bits), INT_MAX);
+}
+
+int
+mproc__word_set_and_wake_all(mproc__word *flag, mproc__word *word)
+{
+        return change_and_wake_on(flag, CHANGE(CHANGE_OR, 1), word, INT_MAX);
 }
 
 /*

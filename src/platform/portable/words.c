@@ -143,6 +143,16 @@ mproc__word_clear_low_and_wake_all(mproc__word *word, unsigned bits)
         return 0;
 }
 
+/* Who sleeps on the other word looks at the flag at the end of his slice. */
+int
+mproc__word_set_and_wake_all(mproc__word *flag, mproc__word *word)
+{
+        (void)word;
+        MPROC__TSAN_RELEASE(flag);
+        (void)atomic_fetch_or_explicit(flag, 1, memory_order_seq_cst);
+        return 0;
+}
+
 /* --- this thread -------------------------------------------------------------------------------- */
 
 static unsigned
