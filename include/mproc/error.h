@@ -55,7 +55,7 @@ extern "C" {
         X(EFULL, 22, "queue is full", "queue.Full")                                                     \
         X(ERELEASED, 23, "released more often than acquired", "ValueError")                             \
         X(EDEADLK, 24, "the caller already holds this lock", "-")                                       \
-        X(EREADONLY, 25, "connection is read-only", "OSError")                                          \
+        X(EREADONLY, 25, "handle is read-only", "OSError")                                              \
         X(EWRITEONLY, 26, "connection is write-only", "OSError")                                        \
         X(ECHILDDIED, 27, "child died before it began its target", "EOFError")                          \
         X(EPROTO, 28, "message not understood", "OSError")                                              \
@@ -63,7 +63,11 @@ extern "C" {
         X(EPROGRAM, 30, "program state is not available", "OSError")                                    \
         X(EUNSUPPORTED, 31, "not supported on this system", "NotImplementedError")                      \
         X(ENOTOWNER, 32, "the caller does not hold this lock", "AssertionError")                        \
-        X(ELOST, 33, "tasks were lost with a process that died", "-")
+        X(ELOST, 33, "tasks were lost with a process that died", "-")                                  \
+        X(ETASK, 34, "the task failed", "-")                                                            \
+        X(EWORKER, 35, "the task's worker died", "concurrent.futures.process.BrokenProcessPool")        \
+        X(EOVERTIME, 36, "the task ran longer than its limit", "TimeoutError")                          \
+        X(ECANCELLED, 37, "the task was cancelled", "concurrent.futures.CancelledError")
 
 #define MPROC_ERROR_BASE 5000
 

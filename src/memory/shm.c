@@ -1,25 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory/shm.c - mproc_shm: making handles, passing them on, ending them.
+ * memory/shm.c - mproc_shm: handles, what they have in view, how they are passed on.
  *
  * Runs in: every process.  Owns: for each handle a descriptor and a mapping of its own.
  *
  * Memory without a name has no head of ours: all of it is the user's.  So there is nothing in it that a
- * process could leave half done, and what must be known of it travels with the handle.
+ * process could leave half done, and what must be known of it travels with the handle.  Memory with a
+ * name has the page that program/names.h wants, which is constant.
+ *
+ * Why no view can break.  A view is never longer than the file, and no file becomes shorter: a memfd is sealed
+ * against it, and no function of ours does it to any.  So no access within a view is SIGBUS for want of a file. (It
+ * can be for want of memory: that is what `reserve` is for.)
  */
 #include "memory/shm.h"
-#include "context/context.h"
 #include "core/error.h"
 #include "platform/memory.h"
 #include "platform/platform.h"
 #include "platform/shared.h"
+#include "program/names.h"
 #include "wire/codec.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
-static struct mproc_shm *
-blank(void)
+/* What a handle tells of itself when it travels. */
+#define NAMED    1u
+#define READONLY 2u
+
+struct mproc_shm *
+mproc__shm_blank(void)
 {
         struct mproc_shm *shm = calloc(1, sizeof *shm);
 
@@ -48,92 +58,171 @@ let_go(struct mproc_shm *shm)
         mproc__plat_close(&shm->fd);
 }
 
-/* Before it is an object. */
-static void
-dispose(struct mproc_shm *shm)
+void
+mproc__shm_dispose(struct mproc_shm *shm)
 {
         let_go(shm);
         (void)pthread_mutex_destroy(&shm->mutex);
+        free(shm->name);
         free(shm);
 }
 
-static int
-map(struct mproc_shm *shm, size_t size)
+int
+mproc__shm_check(const struct mproc_shm *shm)
 {
-        void *base;
-        int r = mproc__shared_map(shm->fd, 0, size, false, NULL, &base);
+        return shm ? 0 : mproc__fail(MPROC_EHANDLE, "a block of shared memory is wanted, NULL was given");
+}
 
-        if (r < 0)
-                return mproc__fail_errno(-r, "cannot map %zu bytes of shared memory", size);
+int
+mproc__shm_check_open(const struct mproc_shm *shm)
+{
+        return shm->fd >= 0 ? 0 : mproc__fail(MPROC_ECLOSED, "this handle on shared memory is closed");
+}
+
+/* --- the view ---------------------------------------------------------------------------------------- */
+
+/* Pages by the system's measure, but huge pages by theirs: it wants to be told whole ones. */
+size_t
+mproc__shm_mapping(const struct mproc_shm *shm, size_t size)
+{
+        size_t page = shm->huge == MPROC_SHM_HUGE_ALWAYS ? mproc__shared_huge_page(shm->fd) : 1;
+
+        if (size > SIZE_MAX - shm->head - page)
+                return 0;
+        return (shm->head + size + page - 1) / page * page;
+}
+
+static int
+fail_map(const struct mproc_shm *shm, size_t size, int r)
+{
+        if (r == -ENOMEM && shm->huge == MPROC_SHM_HUGE_ALWAYS)
+                return mproc__fail(r,
+                                   "%zu bytes want %zu huge pages, and the system's pool has not so many free: an "
+                                   "administrator sets its size in /proc/sys/vm/nr_hugepages; "
+                                   "MPROC_SHM_HUGE_IF_POSSIBLE needs none",
+                                   size, mproc__shm_mapping(shm, size) / mproc__shared_huge_page(shm->fd));
+        return mproc__fail_errno(-r, "cannot bring %zu bytes of shared memory into view", size);
+}
+
+static void
+set_view(struct mproc_shm *shm, void *base, size_t mapped, size_t size)
+{
         shm->base = base;
-        shm->mapped = size;
-        atomic_store(&shm->data, base);
+        shm->mapped = mapped;
+        atomic_store(&shm->data, (uint8_t *)base + shm->head);
         atomic_store(&shm->size, size);
-        return 0;
+        if (shm->huge == MPROC_SHM_HUGE_IF_POSSIBLE)
+                mproc__shared_want_huge(base, mapped);
 }
 
-static int
-make_anonymous(struct mproc_shm *shm, size_t size)
+int
+mproc__shm_view(struct mproc_shm *shm, size_t size)
 {
-        int r = mproc__shared_create("mproc-shm", size, &shm->fd);
+        size_t mapped = mproc__shm_mapping(shm, size);
+        void *base;
+        int r = -ENOMEM;
 
-        return r < 0 ? mproc__fail_errno(-r, "cannot make %zu bytes of shared memory", size) : map(shm, size);
-}
-
-static int
-publish(struct mproc_shm *shm, bool fork_only, mproc_shm **ret)
-{
-        int r;
-
-        mproc__object_init(&shm->object, &mproc__shm_type, fork_only);
-        if ((r = mproc__object_publish(&shm->object)) < 0) {
-                mproc__object_unref(&shm->object);
-                return r;
-        }
-        *ret = shm;
+        if (mapped == 0 || (r = mproc__shared_map(shm->fd, mapped, shm->readonly, NULL, &base)) < 0)
+                return fail_map(shm, size, r);
+        set_view(shm, base, mapped, size);
         return 0;
 }
 
 int
-mproc_shm_create(mproc_context *ctx, const char *name, size_t size_bytes, mproc_shm **ret_shm)
+mproc__shm_length(const struct mproc_shm *shm, uint64_t *ret_length)
 {
-        struct mproc_shm *shm;
-        int r;
+        uint64_t len;
+        int r = mproc__memory_look(shm->fd, &len, NULL);
 
-        if (size_bytes == 0)
-                return mproc__fail(-EINVAL, "shared memory has 1 byte at least, 0 were asked for");
-        if (name)
-                return mproc__fail(MPROC_EUNSUPPORTED, "shared memory with a name");
-        if (!(shm = blank()))
-                return -ENOMEM;
-        if ((r = make_anonymous(shm, size_bytes)) < 0) {
-                dispose(shm);
-                return r;
-        }
-        return publish(shm, mproc__context_is_fork(ctx), ret_shm);
+        if (r < 0)
+                return mproc__fail_errno(-r, "the descriptor of this shared memory is not usable");
+        if (len <= shm->head)
+                return mproc__fail(MPROC_ECORRUPT, "the file of this shared memory is too short: it has %llu bytes",
+                                   (unsigned long long)len);
+        *ret_length = len - shm->head;
+        return 0;
 }
+
+/* --- looking, and ending -------------------------------------------------------------------------------- */
 
 void *
 mproc_shm_data(mproc_shm *shm)
 {
-        return shm ? atomic_load(&shm->data) : NULL;
+        return shm ? atomic_load_explicit(&shm->data, memory_order_acquire) : NULL;
 }
 
 size_t
 mproc_shm_size(mproc_shm *shm)
 {
-        return shm ? atomic_load(&shm->size) : 0;
+        return shm ? atomic_load_explicit(&shm->size, memory_order_acquire) : 0;
+}
+
+const char *
+mproc_shm_name(mproc_shm *shm)
+{
+        return shm ? shm->name : NULL;
+}
+
+int
+mproc_shm_is_readonly(mproc_shm *shm)
+{
+        int r = mproc__shm_check(shm);
+
+        return r < 0 ? r : shm->readonly;
+}
+
+int
+mproc_shm_fileno(mproc_shm *shm)
+{
+        int r = mproc__shm_check(shm);
+
+        if (r < 0)
+                return r;
+        (void)pthread_mutex_lock(&shm->mutex);
+        r = mproc__shm_check_open(shm);
+        r = r < 0 ? r : shm->fd;
+        (void)pthread_mutex_unlock(&shm->mutex);
+        return r;
+}
+
+int
+mproc__shm_enter(struct mproc_shm *shm)
+{
+        int r;
+
+        (void)pthread_mutex_lock(&shm->mutex);
+        if ((r = mproc__shm_check_open(shm)) == 0) {
+                shm->tenants++;
+                mproc__object_ref(&shm->object);
+        }
+        (void)pthread_mutex_unlock(&shm->mutex);
+        return r;
+}
+
+void
+mproc__shm_leave(struct mproc_shm *shm)
+{
+        (void)pthread_mutex_lock(&shm->mutex);
+        shm->tenants--;
+        (void)pthread_mutex_unlock(&shm->mutex);
+        mproc__object_unref(&shm->object);
 }
 
 int
 mproc_shm_close(mproc_shm *shm)
 {
-        if (!shm)
-                return mproc__fail(MPROC_EHANDLE, "a block of shared memory is wanted, NULL was given");
+        int r = mproc__shm_check(shm);
+
+        if (r < 0)
+                return r;
         (void)pthread_mutex_lock(&shm->mutex);
-        let_go(shm);
+        if (shm->tenants > 0)
+                r = mproc__fail(-EBUSY, "%u arrays or the like lie in this shared memory: free them first",
+                                shm->tenants);
+        else
+                let_go(shm);
         (void)pthread_mutex_unlock(&shm->mutex);
-        return 0;
+        return r;
 }
 
 void
@@ -145,15 +234,11 @@ mproc_shm_free(mproc_shm *shm)
 /* --- as an object ---------------------------------------------------------------------------------- */
 
 static int
-check_open(const struct mproc_shm *shm)
-{
-        return shm->fd >= 0 ? 0 : mproc__fail(MPROC_ECLOSED, "the handle on shared memory is closed");
-}
-
-static int
 shm_passable(struct mproc__object *object)
 {
-        return check_open((struct mproc_shm *)object);
+        int fd = mproc_shm_fileno((struct mproc_shm *)object);
+
+        return fd < 0 ? fd : 0;
 }
 
 static int
@@ -163,40 +248,78 @@ shm_encode(struct mproc__object *object, struct mproc__encoder *encoder)
         int r;
 
         (void)pthread_mutex_lock(&shm->mutex);
-        if ((r = check_open(shm)) == 0) {
-                mproc__enc_u64(encoder, atomic_load(&shm->size));
+        if ((r = mproc__shm_check_open(shm)) == 0) {
+                mproc__enc_u32(encoder, (shm->name ? NAMED : 0) | (shm->readonly ? READONLY : 0));
+                mproc__enc_u32(encoder, (uint32_t)shm->huge);
+                mproc__enc_u64(encoder, shm->size);
+                mproc__enc_string(encoder, shm->name);
                 mproc__enc_fd(encoder, shm->fd);
         }
         (void)pthread_mutex_unlock(&shm->mutex);
         return r;
 }
 
+static int
+fail_damaged(void)
+{
+        return mproc__fail(MPROC_EPROTO, "the message that brought shared memory is damaged");
+}
+
+static int
+take_name(struct mproc_shm *shm, const char *name)
+{
+        if (!name || strlen(name) > MPROC__NAME_MAX)
+                return fail_damaged();
+        if (!(shm->name = strdup(name)))
+                return mproc__fail(-ENOMEM, "no memory for a name");
+        shm->head = mproc__memory_page();
+        return 0;
+}
+
+/* Somebody may have sealed it after the handle was sent: then it cannot be mapped for writing. */
+static bool
+is_sealed(int fd)
+{
+        int seals = mproc__shared_seals(fd);
+
+        return seals >= 0 && (seals & (MPROC_SHM_SEAL_WRITE | MPROC_SHM_SEAL_FUTURE_WRITE));
+}
+
 /* The same descriptor may stand there for several handles: each has a duplicate. */
 static int
 receive(struct mproc_shm *shm, struct mproc__decoder *decoder)
 {
+        uint32_t flags = mproc__dec_u32(decoder);
+        uint32_t huge = mproc__dec_u32(decoder);
         uint64_t size = mproc__dec_u64(decoder), len;
+        const char *name = mproc__dec_string(decoder);
         int fd = mproc__dec_fd(decoder), r;
 
-        if (decoder->error || size == 0 || size > SIZE_MAX)
-                return mproc__fail(MPROC_EPROTO, "the message that brought shared memory is damaged");
-        if ((r = mproc__plat_dup(fd, &shm->fd)) < 0 || (r = mproc__memory_look(fd, &len, NULL)) < 0)
+        if (decoder->error || size == 0 || size > SIZE_MAX || huge > MPROC_SHM_HUGE_ALWAYS)
+                return fail_damaged();
+        if ((flags & NAMED) && (r = take_name(shm, name)) < 0)
+                return r;
+        shm->huge = (int)huge;
+        shm->readonly = (flags & READONLY) || is_sealed(fd);
+        if ((r = mproc__plat_dup(fd, &shm->fd)) < 0)
                 return mproc__fail_errno(-r, "the descriptor that came as shared memory is not usable");
-        if (!mproc__memory_cannot_shrink(fd) || len < size)
+        if ((r = mproc__shm_length(shm, &len)) < 0)
+                return r;
+        if (len < size || (!shm->name && !mproc__memory_cannot_shrink(fd)))
                 return mproc__fail(MPROC_ECORRUPT, "what came as shared memory can be taken away from under us");
-        return map(shm, (size_t)size);
+        return mproc__shm_view(shm, (size_t)size);
 }
 
 static int
 shm_decode(struct mproc__decoder *decoder, struct mproc__object **ret)
 {
-        struct mproc_shm *shm = blank();
+        struct mproc_shm *shm = mproc__shm_blank();
         int r;
 
         if (!shm)
                 return -ENOMEM;
         if ((r = receive(shm, decoder)) < 0) {
-                dispose(shm);
+                mproc__shm_dispose(shm);
                 return r;
         }
         mproc__object_init(&shm->object, &mproc__shm_type, false);
@@ -215,7 +338,7 @@ shm_forked(struct mproc__object *object, bool passed)
 static void
 shm_destroy(struct mproc__object *object)
 {
-        dispose((struct mproc_shm *)object);
+        mproc__shm_dispose((struct mproc_shm *)object);
 }
 
 const struct mproc__object_type mproc__shm_type = {

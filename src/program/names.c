@@ -136,10 +136,11 @@ mproc__named_header_read(int fd, struct mproc__named_header *ret)
         if (fstat(fd, &st) != 0)
                 return -errno;
         if (!S_ISREG(st.st_mode) || pread(fd, ret, sizeof *ret, 0) != (ssize_t)sizeof *ret ||
-            memcmp(ret->magic, MPROC__NAMED_MAGIC, sizeof ret->magic) != 0 || ret->version != MPROC__NAMED_VERSION ||
-            ret->size_bytes != (uint64_t)st.st_size)
+            memcmp(ret->magic, MPROC__NAMED_MAGIC, sizeof ret->magic) != 0 || ret->version != MPROC__NAMED_VERSION)
                 return MPROC_ECORRUPT;
-        return 0;
+        if (ret->kind == MPROC__NAME_SHM) /* it may have grown */
+                return ret->size_bytes <= (uint64_t)st.st_size ? 0 : MPROC_ECORRUPT;
+        return ret->size_bytes == (uint64_t)st.st_size ? 0 : MPROC_ECORRUPT;
 }
 
 /*

@@ -47,6 +47,7 @@ int mproc__named_unlink(enum mproc__name_kind kind, const char *name);
  * separated by spaces, cut to fit.
  */
 int mproc__names_sweep(int beacon_fd, char *ret_names, size_t size);
+int mproc__names_sweep_kinds(int beacon_fd, char *ret_names, size_t size, int *ret_shm); /* and of them, shm's */
 
 /*
  * Look for beacons of dead programs of this user, sweep and remove them.  Returns the number of names

@@ -28,6 +28,7 @@ struct name_list {
         char *text;
         size_t size, len;
         bool full;
+        int shm; /* how many are shared memory */
 };
 
 /* A name may hold any byte; what is shown on a terminal may not. */
@@ -37,7 +38,7 @@ list_name(enum mproc__name_kind kind, const char *name, void *arg)
         struct name_list *list = arg;
         size_t need = strlen(name) + strlen("  ...");
 
-        (void)kind;
+        list->shm += kind == MPROC__NAME_SHM;
         if (list->full)
                 return;
         if (list->size - list->len <= need) {
@@ -54,13 +55,24 @@ list_name(enum mproc__name_kind kind, const char *name, void *arg)
 }
 
 int
-mproc__names_sweep(int beacon_fd, char *ret_names, size_t size)
+mproc__names_sweep_kinds(int beacon_fd, char *ret_names, size_t size, int *ret_shm)
 {
         struct name_list list = { .text = ret_names, .size = size };
+        int removed;
 
         if (size > 0)
                 ret_names[0] = 0;
-        return mproc__table_sweep(beacon_fd, list_name, &list);
+        removed = mproc__table_sweep(beacon_fd, list_name, &list);
+        *ret_shm = list.shm;
+        return removed;
+}
+
+int
+mproc__names_sweep(int beacon_fd, char *ret_names, size_t size)
+{
+        int shm;
+
+        return mproc__names_sweep_kinds(beacon_fd, ret_names, size, &shm);
 }
 
 /*

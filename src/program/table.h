@@ -30,7 +30,7 @@ struct mproc__named_header {
         uint32_t kind;
         struct mproc__program_id program;
         struct mproc__object_id object;
-        uint64_t size_bytes; /* of the file */
+        uint64_t size_bytes; /* of the file; of shared memory at least */
         uint8_t unused[MPROC__NAMED_HEADER_BYTES - 56];
 };
 _Static_assert(sizeof(struct mproc__named_header) == MPROC__NAMED_HEADER_BYTES, "layout of a named object's header");

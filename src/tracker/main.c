@@ -156,33 +156,38 @@ let_go_of_everything(void)
 
 /* One write, and no longer than a pipe takes at once, so that it is one line whoever else writes. */
 static void
-tell(const struct mproc__program_id *id, int removed, const char *names)
+tell(const struct mproc__program_id *id, int removed, int shm, const char *names)
 {
-        char text[PIPE_BUF], id_text[MPROC__ID_TEXT_MAX];
-        int n;
+        char text[PIPE_BUF], id_text[MPROC__ID_TEXT_MAX], what[80] = "", blocks[48] = "";
+        int n, semaphores = removed - shm;
 
         mproc__program_id_text(id, id_text);
-        n = snprintf(text, sizeof text, "mproc: tracker: removed %d leaked semaphore%s of program %s: %s\n", removed,
-                     removed == 1 ? "" : "s", id_text, names);
+        if (semaphores > 0)
+                (void)snprintf(what, sizeof what, "%d leaked semaphore%s%s", semaphores, semaphores == 1 ? "" : "s",
+                               shm > 0 ? " and " : "");
+        if (shm > 0)
+                (void)snprintf(blocks, sizeof blocks, "%d leaked block%s of shared memory", shm, shm == 1 ? "" : "s");
+        n = snprintf(text, sizeof text, "mproc: tracker: removed %s%s of program %s: %s\n", what, blocks, id_text,
+                     names);
         (void)!write(STDERR_FILENO, text, (size_t)n);
 }
 
 static void
 clear_up(void)
 {
-        char names[PIPE_BUF - 200], path[MPROC__BEACON_PATH_MAX];
+        char names[PIPE_BUF - 250], path[MPROC__BEACON_PATH_MAX];
         struct mproc__program_id id;
         struct stat st;
-        int removed;
+        int removed, shm;
 
         if (mproc__beacon_check(BEACON_FD, &id, &st) < 0)
                 return;
-        removed = mproc__names_sweep(BEACON_FD, names, sizeof names);
+        removed = mproc__names_sweep_kinds(BEACON_FD, names, sizeof names, &shm);
         MPROC_POINT("tracker.swept");
         mproc__beacon_path(st.st_uid, &id, path);
         (void)unlink(path);
         if (removed > 0)
-                tell(&id, removed, names);
+                tell(&id, removed, shm, names);
 }
 
 void
