@@ -18,6 +18,7 @@
 #include <mproc/event.h>
 #include <mproc/condition.h>
 #include <mproc/barrier.h>
+#include <mproc/deadlock.h>
 #include <mproc/shm.h>
 
 #endif

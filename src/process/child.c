@@ -16,6 +16,7 @@
 #include "core/locks.h"
 #include "core/log.h"
 #include "start/channel.h"
+#include "sync/waits.h"
 #include "wire/fdpass.h"
 
 #include <errno.h>
@@ -373,13 +374,34 @@ let_go(struct mproc__child *child)
         (void)pthread_mutex_unlock(&child->mutex);
 }
 
+/* For sync/waits.h. */
+static void
+describe(void *arg, struct mproc__wait_subject *ret)
+{
+        const struct mproc__child *child = arg;
+
+        ret->kind = MPROC__WAIT_END;
+        ret->holder_count = 1;
+        ret->holder[0].pid = (uint32_t)child->pid;
+        (void)snprintf(ret->what, sizeof ret->what, "%s", child->name);
+}
+
+static int
+wait_watched(void *arg, int64_t deadline_ns)
+{
+        return wait_held(arg, deadline_ns) ? 0 : MPROC_ETIMEDOUT;
+}
+
 bool
 mproc__child_wait(struct mproc__child *child, int64_t deadline_ns)
 {
         bool ended;
 
         hold(child);
-        ended = wait_held(child, deadline_ns);
+        if (mproc__waits_on())
+                ended = mproc__wait_watched(wait_watched, describe, child, deadline_ns) == 0;
+        else
+                ended = wait_held(child, deadline_ns);
         let_go(child);
         return ended;
 }

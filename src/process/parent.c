@@ -14,8 +14,10 @@
 #include "core/locks.h"
 #include "platform/platform.h"
 #include "start/start.h"
+#include "sync/waits.h"
 
 #include <mproc/process.h>
+#include <stdio.h>
 #include <unistd.h>
 
 static int pidfd = -1;
@@ -31,10 +33,28 @@ is_gone(void)
         return mproc__plat_poll(&p, 1, MPROC__AT_ONCE) > 0 && (p.revents & (POLLHUP | POLLERR));
 }
 
+/* For sync/waits.h. */
+static void
+describe(void *arg, struct mproc__wait_subject *ret)
+{
+        (void)arg;
+        ret->kind = MPROC__WAIT_END;
+        ret->holder_count = 1;
+        ret->holder[0].pid = (uint32_t)mproc__self.parent_pid;
+        (void)snprintf(ret->what, sizeof ret->what, "%s", mproc__self.parent_name);
+}
+
+static int
+poll_until(void *arg, int64_t deadline_ns)
+{
+        return mproc__plat_poll(arg, 1, deadline_ns) > 0 ? 0 : MPROC_ETIMEDOUT;
+}
+
 int
 mproc__parent_wait(int64_t deadline_ns)
 {
         struct pollfd p = { .fd = mproc__self.channel, .events = 0 }; /* the end is told without being asked for */
+        int r;
 
         if (is_gone())
                 return 0;
@@ -42,10 +62,18 @@ mproc__parent_wait(int64_t deadline_ns)
                 p.fd = mproc__parent_sentinel();
                 p.events = POLLIN;
         }
-        if (p.fd < 0 || mproc__plat_poll(&p, 1, deadline_ns) > 0)
+        if (p.fd < 0)
                 return 0;
-        return mproc__fail(MPROC_ETIMEDOUT, "the parent %s (pid %ld) still runs", mproc__self.parent_name,
-                           (long)mproc__self.parent_pid);
+        if (deadline_ns != MPROC__AT_ONCE && mproc__waits_on())
+                r = mproc__wait_watched(poll_until, describe, &p, deadline_ns);
+        else
+                r = poll_until(&p, deadline_ns);
+        if (r == 0)
+                return 0;
+        mproc__fail_words(r, "the parent %s (pid %ld) still runs", mproc__self.parent_name,
+                          (long)mproc__self.parent_pid);
+        mproc__wait_add_words();
+        return r;
 }
 
 int

@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "process/child.h"
 #include "process/exit.h"
+#include "sync/waits.h"
 
 #include <errno.h>
 #include <mproc/process.h>
@@ -255,10 +256,12 @@ mproc_process_join(mproc_process *p, int64_t timeout_ms)
                 return mproc__parent_wait(deadline);
         if ((r = get_child(p, &child)) < 0)
                 return r;
-        if (!mproc__child_wait(child, deadline))
-                return mproc__fail(MPROC_ETIMEDOUT, "%s (pid %ld) still runs after %lld ms", p->name, (long)p->pid,
-                                   (long long)timeout_ms);
-        return 0;
+        if (mproc__child_wait(child, deadline))
+                return 0;
+        mproc__fail_words(MPROC_ETIMEDOUT, "%s (pid %ld) still runs after %lld ms", p->name, (long)p->pid,
+                          (long long)timeout_ms);
+        mproc__wait_add_words();
+        return MPROC_ETIMEDOUT;
 }
 
 int

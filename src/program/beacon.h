@@ -29,7 +29,7 @@
 #include <sys/types.h>
 
 #define MPROC__BEACON_MAGIC   "mproc\0B\1"
-#define MPROC__BEACON_VERSION 2u
+#define MPROC__BEACON_VERSION 3u
 
 /* Written once, before anybody else can see the file; read without a lock. */
 struct mproc__beacon_header {

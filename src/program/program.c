@@ -163,6 +163,20 @@ mproc__program_beacon(int *ret_fd)
 }
 
 int
+mproc__program_need_beacon(void)
+{
+        static atomic_bool there;
+        int beacon, r;
+
+        if (atomic_load_explicit(&there, memory_order_relaxed))
+                return 0;
+        if ((r = mproc__program_beacon(&beacon)) < 0)
+                return r;
+        atomic_store_explicit(&there, true, memory_order_relaxed);
+        return 0;
+}
+
+int
 mproc__program_identity(struct mproc__program_id *ret_id)
 {
         int r;
@@ -171,6 +185,12 @@ mproc__program_identity(struct mproc__program_id *ret_id)
                 return r;
         *ret_id = self.id;
         return 0;
+}
+
+bool
+mproc__program_is_given(void)
+{
+        return self.take != NULL;
 }
 
 bool

@@ -12,8 +12,10 @@
  *
  * Layout of the beacon (sparse):
  *      0         struct mproc__beacon_header
+ *      512       what is to be recorded about waits (sync/waits.h), 32 bytes
  *      4096      slots of processes (program/slot.h), 4096 x 64 bytes
- *      266240    records of named objects (program/names.h)
+ *      266240    waits of processes (sync/waits.h), 4096 x 4096 bytes
+ *      17043456  records of named objects (program/names.h)
  */
 #ifndef MPROC_PROGRAM_H
 #define MPROC_PROGRAM_H
@@ -24,7 +26,10 @@
 
 #define MPROC__BEACON_SLOTS_AT   4096
 #define MPROC__BEACON_SLOT_BYTES 64
-#define MPROC__BEACON_NAMES_AT   266240
+#define MPROC__BEACON_OPTION_AT  512
+#define MPROC__BEACON_WAITS_AT   266240
+#define MPROC__BEACON_WAIT_BYTES 4096 /* for each slot */
+#define MPROC__BEACON_NAMES_AT   17043456
 
 struct mproc__program_id {
         uint8_t bytes[16];
@@ -37,6 +42,16 @@ struct mproc__program_id {
  * With words: MPROC_EPROGRAM, -EMFILE, ...
  */
 int mproc__program_beacon(int *ret_fd);
+
+/*
+ * For whoever makes an object whose users are told by their slots: there has to be a beacon before a
+ * child can inherit the object, or parent and child would each make their own and not know each other.
+ * Children inherit it, so it is enough to have asked once.  With words, as above.
+ */
+int mproc__program_need_beacon(void);
+
+/* Does it come from the parent?  Then asking for it does not make one. */
+bool mproc__program_is_given(void);
 
 /* The program's identity; makes the beacon on first need. */
 int mproc__program_identity(struct mproc__program_id *ret_id);

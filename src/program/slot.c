@@ -33,11 +33,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define SLOT_BYTE       ((off_t)1 << 39) /* the byte of slot 0, far behind the content, never written */
 #define SLOT_MASK       (MPROC__SLOT_COUNT - 1)
+#define CHUNK           64 /* records read at once: a page */
 #define GENERATION_MASK ((1u << MPROC__SLOT_GENERATION_BITS) - 1)
 
 struct record {
@@ -47,8 +49,10 @@ struct record {
         char name[MPROC__SLOT_NAME_MAX];
 };
 _Static_assert(sizeof(struct record) == MPROC__BEACON_SLOT_BYTES, "layout of a slot's record");
-_Static_assert(MPROC__BEACON_SLOTS_AT + MPROC__SLOT_COUNT * sizeof(struct record) <= MPROC__BEACON_NAMES_AT,
-               "slots end before the names");
+_Static_assert(MPROC__BEACON_SLOTS_AT + MPROC__SLOT_COUNT * sizeof(struct record) <= MPROC__BEACON_WAITS_AT,
+               "slots end before the waits");
+_Static_assert(MPROC__BEACON_WAITS_AT + MPROC__SLOT_COUNT * MPROC__BEACON_WAIT_BYTES <= MPROC__BEACON_NAMES_AT,
+               "waits end before the names");
 
 static _Atomic mproc__slot_id self; /* 0: not taken yet */
 static const char *own_name = "MainProcess";
@@ -235,6 +239,51 @@ mproc__slot_name(mproc__slot_id id, char ret_name[MPROC__SLOT_NAME_MAX])
                 ret_name[MPROC__SLOT_NAME_MAX - 1] = 0;
         }
         errno = saved;
+}
+
+/* Names are for people: what would not be one line of text is not shown. */
+static void
+copy_name(char ret_name[MPROC__SLOT_NAME_MAX], const char *name)
+{
+        memcpy(ret_name, name, MPROC__SLOT_NAME_MAX);
+        ret_name[MPROC__SLOT_NAME_MAX - 1] = 0;
+        for (char *c = ret_name; *c; c++)
+                if ((unsigned char)*c < ' ' || *c == 127)
+                        *c = '?';
+}
+
+int
+mproc__slot_list(struct mproc__slot_entry **ret, size_t *ret_count)
+{
+        struct mproc__slot_entry *list = NULL;
+        size_t n = 0;
+        int fd, r;
+
+        if ((r = mproc__program_beacon(&fd)) < 0)
+                return r;
+        for (unsigned slot = 0; slot < MPROC__SLOT_COUNT; slot += CHUNK) {
+                struct record chunk[CHUNK] = { 0 };
+
+                if (pread(fd, chunk, sizeof chunk, record_at(slot)) <= 0)
+                        break;
+                for (unsigned i = 0; i < CHUNK; i++) {
+                        struct mproc__slot_entry *more;
+
+                        if (chunk[i].generation == 0)
+                                continue;
+                        if (!(more = realloc(list, (n + 1) * sizeof *list))) {
+                                free(list);
+                                return -ENOMEM;
+                        }
+                        list = more;
+                        list[n].id = (chunk[i].generation & GENERATION_MASK) << MPROC__SLOT_BITS | (slot + i);
+                        list[n].pid = (pid_t)chunk[i].pid;
+                        copy_name(list[n++].name, chunk[i].name);
+                }
+        }
+        *ret = list;
+        *ret_count = n;
+        return 0;
 }
 
 void

@@ -11,6 +11,7 @@
 #define MPROC_PROGRAM_SLOT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -33,6 +34,16 @@ pid_t mproc__slot_pid(mproc__slot_id id);
 /* What its process is called there; "" if unknown.  Longer names are cut. */
 #define MPROC__SLOT_NAME_MAX 48 /* the NUL included */
 void mproc__slot_name(mproc__slot_id id, char ret_name[MPROC__SLOT_NAME_MAX]);
+
+/* A slot that somebody has, or the last one who had it.  name is text whatever stands there. */
+struct mproc__slot_entry {
+        mproc__slot_id id;
+        pid_t pid;
+        char name[MPROC__SLOT_NAME_MAX];
+};
+
+/* All that were ever taken; whether their processes live is not looked at.  *ret is freed with free().  -errno; no words. */
+int mproc__slot_list(struct mproc__slot_entry **ret, size_t *ret_count);
 
 /* What this process is called; before it takes its slot.  The text lives as long as the process. */
 void mproc__slot_call_self(const char *name);

@@ -213,6 +213,22 @@ mproc__segment_decode(struct mproc__decoder *decoder, enum mproc__segment_kind k
         return 0;
 }
 
+bool
+mproc__segment_find(const void *at, uint64_t *ret_number, size_t *ret_offset)
+{
+        struct mproc__segment *s;
+
+        mproc__lock(MPROC__LOCK_SEGMENTS);
+        for (s = list; s; s = s->next)
+                if ((uintptr_t)at >= (uintptr_t)s->base && (uintptr_t)at - (uintptr_t)s->base < s->size) {
+                        *ret_number = s->identity[1];
+                        *ret_offset = (uintptr_t)at - (uintptr_t)s->base;
+                        break;
+                }
+        mproc__unlock(MPROC__LOCK_SEGMENTS);
+        return s != NULL;
+}
+
 void
 mproc__segment_ref(struct mproc__segment *segment)
 {

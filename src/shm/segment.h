@@ -62,6 +62,12 @@ void mproc__segment_encode(struct mproc__segment *segment, struct mproc__encoder
 int mproc__segment_decode(struct mproc__decoder *decoder, enum mproc__segment_kind kind, const char *what,
                           size_t len_min, size_t len_max, struct mproc__segment **ret);
 
+/*
+ * Whose memory is this?  The number by which the system tells the segment from all others, the same in all processes, and
+ * how far behind its beginning.  False: no segment's.
+ */
+bool mproc__segment_find(const void *at, uint64_t *ret_number, size_t *ret_offset);
+
 void mproc__segment_ref(struct mproc__segment *segment);
 void mproc__segment_unref(struct mproc__segment *segment); /* NULL is fine */
 

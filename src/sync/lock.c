@@ -12,6 +12,7 @@
 #include "core/point.h"
 #include "platform/platform.h"
 
+#include <mproc/deadlock.h>
 #include <mproc/sync.h>
 
 #define LOCK_MAGIC 0x6d706c6bu
@@ -90,6 +91,16 @@ mproc_lock_look(mproc_lock *lock, mproc_holder *ret_holder)
         int r = check(lock);
 
         return r < 0 ? r : mproc__owned_look(lock->o.owned, ret_holder);
+}
+
+int
+mproc_lock_set_name(mproc_lock *lock, const char *name)
+{
+        int r = check(lock);
+
+        if (r == 0)
+                mproc__owned_object_set_name(lock->o.owned, name);
+        return r;
 }
 
 void

@@ -8,6 +8,8 @@
 #include "core/error.h"
 #include "core/point.h"
 #include "platform/platform.h"
+#include "sync/owned_object.h"
+#include "sync/waits.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -72,8 +74,8 @@ sleep_on_word(struct mproc__owned *lock, struct mproc__turn *turn, uint32_t seen
  * wakes another one instead, before it goes to sleep at the gate.
  */
 static int
-wait_for(struct mproc__owned *lock, struct mproc__word_thread *self, struct mproc__turn *turn, uint32_t me,
-         int64_t deadline_ns)
+wait_for(struct mproc__owned *lock, struct mproc__word_thread *self, struct mproc__turn *turn,
+         struct mproc__wait *wait, uint32_t me, int64_t deadline_ns)
 {
         unsigned spins = mproc__word_spin_limit();
         int64_t slice = SLICE_FIRST;
@@ -106,6 +108,8 @@ wait_for(struct mproc__owned *lock, struct mproc__word_thread *self, struct mpro
                         return MPROC_ETIMEDOUT;
                 if (late)
                         continue; /* and takes it */
+                mproc__wait_look(wait, mproc__owned_object_describe, lock);
+                mproc__word_set_pending(self, &lock->word);
                 mproc__turns_wait(&lock->turns, turn);
                 if (!mproc__turns_mine(&lock->turns, turn)) {
                         if (woken)
@@ -138,12 +142,14 @@ mproc__owned_acquire_slow(struct mproc__owned *lock, uint32_t me, int64_t deadli
 {
         struct mproc__word_thread *self = mproc__word_thread();
         struct mproc__turn turn = { .counted = false };
+        struct mproc__wait wait = { 0 };
         int r;
 
         mproc__word_set_pending(self, &lock->word);
-        r = wait_for(lock, self, &turn, me, deadline_ns);
+        r = wait_for(lock, self, &turn, &wait, me, deadline_ns);
         mproc__turns_leave(&lock->turns, &turn);
         mproc__word_clear_pending(self);
+        mproc__wait_end(&wait, r == MPROC_ETIMEDOUT, mproc__owned_object_describe, lock);
         return r;
 }
 
@@ -221,10 +227,16 @@ mproc__owned_tell(struct mproc__owned *lock, uint32_t me, char ret_text[MPROC__O
 int
 mproc__owned_fail_held(struct mproc__owned *lock, uint32_t me, const char *what)
 {
-        char text[MPROC__OWNED_TEXT_MAX];
+        char text[MPROC__OWNED_TEXT_MAX], name[MPROC__OWNED_NAME_MAX];
 
-        if (!mproc__owned_is_held(lock))
-                return mproc__fail(MPROC_ETIMEDOUT, "the %s was not released in time", what);
-        mproc__owned_tell(lock, me, text);
-        return mproc__fail(MPROC_ETIMEDOUT, "the %s is held by %s; it was not released in time", what, text);
+        mproc__owned_object_name(lock, name);
+        if (mproc__owned_is_held(lock)) {
+                mproc__owned_tell(lock, me, text);
+                mproc__fail_words(MPROC_ETIMEDOUT, "the %s%s is held by %s; it was not released in time", what, name,
+                                  text);
+        } else {
+                mproc__fail_words(MPROC_ETIMEDOUT, "the %s%s was not released in time", what, name);
+        }
+        mproc__wait_add_words();
+        return MPROC_ETIMEDOUT;
 }

@@ -28,4 +28,15 @@ int mproc__owned_object_decode(struct mproc__decoder *decoder, const struct mpro
                                struct mproc__object **ret);
 void mproc__owned_object_destroy(struct mproc__object *object);
 
+/* What it is called: " 'accounts'", to stand behind "lock"; or "". */
+#define MPROC__OWNED_NAME_MAX 40
+void mproc__owned_object_name(struct mproc__owned *owned, char ret_text[MPROC__OWNED_NAME_MAX]);
+
+/* From now on, for all processes; NULL: nothing. */
+void mproc__owned_object_set_name(struct mproc__owned *owned, const char *name);
+
+/* For sync/waits.h; arg: the struct mproc__owned of one of these. */
+struct mproc__wait_subject;
+void mproc__owned_object_describe(void *arg, struct mproc__wait_subject *ret);
+
 #endif

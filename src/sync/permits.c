@@ -264,3 +264,22 @@ mproc__permits_intend_restore(struct mproc__permits_view *view, const struct mpr
         intend(&view->shm->release, n, k, entry, released + held, look(&view->shm->restored) + k);
         return k;
 }
+
+uint32_t
+mproc__permits_holders(struct mproc__permits_view *view, uint32_t *ret_pids, uint32_t most, uint64_t *ret_held)
+{
+        uint32_t n = 0;
+
+        *ret_held = 0;
+        for (uint32_t i = 0; i < view->capacity; i++) {
+                uint32_t held = look(&view->holders[i].acquired) - look(&view->holders[i].released);
+
+                if (held == 0)
+                        continue;
+                *ret_held += held;
+                if (n < most)
+                        ret_pids[n] = look(&view->holders[i].pid);
+                n++;
+        }
+        return n;
+}

@@ -112,6 +112,9 @@ void mproc__permits_find_dead(struct mproc__permits_view *view, struct mproc__pe
 uint32_t mproc__permits_intend_restore(struct mproc__permits_view *view, const struct mproc__permits_dead *dead,
                                        unsigned i, uint32_t n, uint32_t room);
 
+/* The processes that hold some at this moment, at most most; *ret_held: how many permits all of them hold.  Any time. */
+uint32_t mproc__permits_holders(struct mproc__permits_view *view, uint32_t *ret_pids, uint32_t most, uint64_t *ret_held);
+
 /* In a forked child: it is another process. */
 void mproc__permits_forked(void);
 

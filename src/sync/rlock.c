@@ -18,9 +18,8 @@
 #include "platform/platform.h"
 
 #include <errno.h>
+#include <mproc/deadlock.h>
 #include <mproc/sync.h>
-
-#define RLOCK_MAGIC 0x6d70726cu
 
 struct mproc_rlock {
         struct mproc__owned_object o;
@@ -30,7 +29,7 @@ int
 mproc_rlock_create(mproc_context *ctx, mproc_rlock **ret_rlock)
 {
         struct mproc__owned_object *o;
-        int r = mproc__owned_object_create(ctx, &mproc__rlock_type, RLOCK_MAGIC, &o);
+        int r = mproc__owned_object_create(ctx, &mproc__rlock_type, MPROC__RLOCK_MAGIC, &o);
 
         if (r < 0)
                 return r;
@@ -139,6 +138,16 @@ mproc_rlock_look(mproc_rlock *rlock, mproc_holder *ret_holder)
         return r < 0 ? r : mproc__owned_look(rlock->o.owned, ret_holder);
 }
 
+int
+mproc_rlock_set_name(mproc_rlock *rlock, const char *name)
+{
+        int r = check(rlock);
+
+        if (r == 0)
+                mproc__owned_object_set_name(rlock->o.owned, name);
+        return r;
+}
+
 void
 mproc_rlock_free(mproc_rlock *rlock)
 {
@@ -154,7 +163,7 @@ mproc__rlock_owned(struct mproc_rlock *rlock)
 static int
 rlock_decode(struct mproc__decoder *decoder, struct mproc__object **ret)
 {
-        return mproc__owned_object_decode(decoder, &mproc__rlock_type, RLOCK_MAGIC, ret);
+        return mproc__owned_object_decode(decoder, &mproc__rlock_type, MPROC__RLOCK_MAGIC, ret);
 }
 
 const struct mproc__object_type mproc__rlock_type = {

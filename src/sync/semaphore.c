@@ -20,6 +20,7 @@
 #include "core/point.h"
 #include "platform/platform.h"
 #include "sync/semaphore_core.h"
+#include "sync/waits.h"
 
 #include <errno.h>
 
@@ -155,6 +156,11 @@ restore(struct mproc_semaphore *semaphore, const struct mproc__permits_dead *dea
         return 0;
 }
 
+struct acquisition {
+        struct mproc_semaphore *semaphore;
+        struct wait *wait;
+};
+
 static int
 acquire(struct mproc_semaphore *semaphore, struct wait *wait, bool nowait)
 {
@@ -174,6 +180,50 @@ acquire(struct mproc_semaphore *semaphore, struct wait *wait, bool nowait)
         return r;
 }
 
+/*
+ * For sync/waits.h.  Who holds the permits is known, and nobody else can release one, only if it is
+ * bounded and all its permits are accounted for.
+ */
+static void
+describe(void *arg, struct mproc__wait_subject *ret)
+{
+        struct mproc_semaphore *semaphore = ((struct acquisition *)arg)->semaphore;
+        struct mproc__semaphore_shm *shm = semaphore->shm;
+        uint32_t pids[MPROC__WAIT_HOLDERS_MAX], n = 0;
+        uint64_t held = 0;
+
+        ret->kind = MPROC__WAIT_PERMIT;
+        mproc__wait_number(shm, semaphore->bounded ? "bounded semaphore" : "semaphore", ret->what);
+        if (semaphore->permits.shm && semaphore->bounded)
+                n = mproc__permits_holders(&semaphore->permits, pids, MPROC__WAIT_HOLDERS_MAX, &held);
+        ret->unknown = n > MPROC__WAIT_HOLDERS_MAX ||
+                       held + mproc__counter_distance(&shm->head.n, &shm->tail.n) != semaphore->most;
+        ret->holder_count = n < MPROC__WAIT_HOLDERS_MAX ? n : MPROC__WAIT_HOLDERS_MAX;
+        for (uint32_t i = 0; i < ret->holder_count; i++)
+                ret->holder[i].pid = pids[i];
+}
+
+static int
+acquire_until(void *arg, int64_t deadline_ns)
+{
+        struct acquisition *a = arg;
+
+        a->wait->deadline_ns = deadline_ns;
+        return acquire(a->semaphore, a->wait, false);
+}
+
+static int
+acquire_or_wait(struct mproc_semaphore *semaphore, struct wait *wait, bool nowait)
+{
+        int mode = atomic_load_explicit(&mproc__waits_mode, memory_order_relaxed);
+        struct acquisition a = { semaphore, wait };
+
+        if (nowait || mode == MPROC__WAITS_OFF || (mode == MPROC__WAITS_UNKNOWN && !is_zero(semaphore->shm)) ||
+            !mproc__waits_on())
+                return acquire(semaphore, wait, nowait);
+        return mproc__wait_watched(acquire_until, describe, &a, wait->deadline_ns);
+}
+
 int
 mproc_semaphore_acquire(mproc_semaphore *semaphore, int64_t timeout_ms)
 {
@@ -187,10 +237,12 @@ mproc_semaphore_acquire(mproc_semaphore *semaphore, int64_t timeout_ms)
                 return mproc__fail(MPROC_ETIMEDOUT, "the semaphore's value is 0");
         wait.deadline_ns = nowait ? 0 : mproc__deadline(timeout_ms);
         wait.slice_ns = SLICE_FIRST;
-        r = acquire(semaphore, &wait, nowait);
-        if (r == MPROC_ETIMEDOUT)
-                return mproc__fail(r,
-                                   nowait ? "the semaphore's value is 0" : "nobody released the semaphore in time");
+        r = acquire_or_wait(semaphore, &wait, nowait);
+        if (r == MPROC_ETIMEDOUT) {
+                mproc__fail_words(r, nowait ? "the semaphore's value is 0" : "nobody released the semaphore in time");
+                mproc__wait_add_words();
+                return r;
+        }
         if (r == MPROC_EDEADLK)
                 return fail_reentered();
         return r == MPROC_ECORRUPT ? mproc__semaphore_fail_corrupt() : r;
