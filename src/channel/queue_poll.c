@@ -68,12 +68,12 @@ leave_ticket(struct mproc__queue_shm *shm)
 
 /*
  * Polling.  Nobody takes a lock here: if nothing is there, silence the bell, leave a ticket
- * (rung), and look again.  The next putter rings.  Who finds something then rings himself: the bell that
- * he has silenced may have rung for others, too, and he takes one message, or none.  So each ring is either told to a
- * loop, or followed by another one; which holds for loops that wait for edges (EPOLLET) as well, since the system
- * looks at the bell once more before it tells of an edge.  What can go wrong without slices: a putter who was inside
- * before the ticket dies before he looks again; or another poller silences the bell that was meant for us, too, and
- * dies before he looks and rings again.
+ * (rung), and look again.  The next putter rings.  Who has silenced the bell and goes rings it himself if there is
+ * something, or somebody inside: it may have rung for others, too, and he takes one message, or none.  So each ring
+ * is either told to a loop, or followed by another one; which holds for loops that wait for edges (EPOLLET) as well,
+ * since the system looks at the bell once more before it tells of an edge.  What can go wrong without slices: a
+ * putter who was inside before the ticket dies before he looks again; or another poller silences the bell that was
+ * meant for us, too, and dies before he looks and rings again.
  */
 int
 mproc__queue_wait_prepare(struct mproc_queue *queue, int *ret_fd, bool *ret_ready, int64_t *ret_slice_ns)
@@ -84,7 +84,6 @@ mproc__queue_wait_prepare(struct mproc_queue *queue, int *ret_fd, bool *ret_read
         if (!queue)
                 return mproc__queue_check(queue);
         shm = queue->shm;
-        *ret_fd = queue->segment->bell;
         *ret_slice_ns = SLICE_POLLING;
         if (queue->ledger)
                 (void)mproc__ledger_bury(queue->ledger, &out);
@@ -97,14 +96,22 @@ mproc__queue_wait_prepare(struct mproc_queue *queue, int *ret_fd, bool *ret_read
         if (*ret_ready)
                 return 0;
         MPROC_POINT("queue.poll.empty");
+        *ret_fd = queue->segment->bell;
         mproc__bell_silence(queue->segment->bell);
         leave_ticket(shm);
         if (somebody_is_inside(shm))
                 *ret_slice_ns = SLICE_INSIDE;
         *ret_ready = is_worth_a_look(queue);
-        if (*ret_ready)
-                mproc__bell_ring(queue->segment->bell);
         return 0;
+}
+
+void
+mproc__queue_wait_end(struct mproc_queue *queue)
+{
+        bool inside = somebody_is_inside(queue->shm);
+
+        if (inside || is_worth_a_look(queue))
+                mproc__bell_ring(queue->segment->bell);
 }
 
 /*

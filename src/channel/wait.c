@@ -153,6 +153,8 @@ let_go(struct wait *w)
         for (size_t i = 0; i < w->held_count; i++) {
                 if (w->items[i].type == MPROC_ARG_CONNECTION)
                         (void)mproc__connection_end((struct mproc_connection *)w->held[i], MPROC__USE_WATCH, 0);
+                if (w->items[i].type == MPROC_ARG_QUEUE && w->polls[i].fd >= 0)
+                        mproc__queue_wait_end((struct mproc_queue *)w->held[i]);
                 mproc__object_unref(w->held[i]);
         }
 }
