@@ -47,6 +47,7 @@ int mproc__args_decode(struct mproc__block *block, size_t at, int *fds, size_t n
  */
 int mproc__args_decode_message(struct mproc__block *block, size_t at, int *fds, size_t nfds, const void *fork_only,
                                size_t fork_only_len, mproc_args **ret_args);
+int mproc__args_failed(const mproc_args *args); /* 0, or why a getter of such a list has failed since it came */
 void mproc__args_encode_fork_only(const mproc_args *args, struct mproc__encoder *encoder);
 
 /* Is there an object that only fork can pass on?  The name of its type, or NULL. */
