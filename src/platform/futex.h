@@ -155,6 +155,9 @@ uint64_t mproc__word_namespace(void);
 /* How many pauses are worth while before sleeping: 0 where there is one processor only. */
 unsigned mproc__word_spin_limit(void);
 
+/* Let somebody else have the processor, if anybody wants it. */
+void mproc__word_yield(void);
+
 static inline void
 mproc__word_pause(void)
 {

@@ -5,6 +5,7 @@
  * Runs in: every process that uses a queue or a semaphore.  Owns: nothing.
  */
 #include "sync/counter.h"
+#include "sync/watch.h"
 
 #include <errno.h>
 #include <mproc/error.h>
@@ -15,22 +16,21 @@
 #define NOWAIT_LIMIT      (1000000 * US)
 #define SHORT_SLICE_FIRST (200 * US)
 #define SHORT_SLICE_LAST  (50000 * US)
+#define FINE_ROUNDS       20 /* of watching */
+#define ROUNDS            60
 
-/* Look for a while, with growing pauses, about 30 microseconds in all; not at all with one processor. */
+static _Thread_local struct mproc__patience patience MPROC__WORD_TLS;
+
+/* Watch it for a while, closely at first: in a dialogue the answer is there within a microsecond. */
 static bool
 moved_soon(mproc__word *n, uint32_t old)
 {
-        unsigned rounds = mproc__word_spin_limit() ? 10 : 0, gap = 4;
+        struct mproc__watch watch = mproc__watch_begin(&patience, FINE_ROUNDS, ROUNDS);
 
-        for (unsigned i = 0; i < rounds; i++) {
-                if (atomic_load_explicit(n, memory_order_acquire) != old)
-                        return true;
-                for (unsigned k = 0; k < gap; k++)
-                        mproc__word_pause();
-                if (gap < 128)
-                        gap *= 2;
-        }
-        return atomic_load_explicit(n, memory_order_acquire) != old;
+        while (atomic_load_explicit(n, memory_order_acquire) == old)
+                if (!mproc__watch_on(&watch))
+                        return false;
+        return true;
 }
 
 static bool
@@ -59,7 +59,7 @@ mproc__counter_sleep_unless(mproc__word *n, mproc__word *armed, struct mproc__ro
         unsigned slices = 0;
 
         for (;;) {
-                int64_t until;
+                int64_t begin, until;
                 int r;
 
                 if (moved_soon(n, old))
@@ -69,17 +69,20 @@ mproc__counter_sleep_unless(mproc__word *n, mproc__word *armed, struct mproc__ro
                 if (stopped(arg))
                         return MPROC_ECLOSED;
                 /* Somebody inside may have looked at `armed` before, and die before he looks again. */
+                begin = mproc__plat_now_ns();
                 if (mproc__robust_owner(theirs) != 0 || (busy && atomic_load(busy) != 0)) {
-                        until = mproc__plat_now_ns() + slice;
+                        until = begin + slice;
                         slice = slice < SHORT_SLICE_LAST ? slice * 2 : slice;
                 } else {
-                        until = mproc__plat_now_ns() + mproc__robust_slice_ns(self, slices++);
+                        until = begin + mproc__robust_slice_ns(self, slices++);
                 }
                 if (until > deadline_ns)
                         until = deadline_ns;
                 r = mproc__word_wait(n, old, until);
                 MPROC_POINT("counter.woken");
                 mproc__word_set_pending(self, &mine->word);
+                if (r != -EAGAIN)
+                        mproc__watch_learn(&patience, mproc__plat_now_ns() - begin);
                 if (atomic_load_explicit(n, memory_order_acquire) != old) {
                         MPROC__TSAN_ACQUIRE(n);
                         return 0;

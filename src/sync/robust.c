@@ -6,11 +6,15 @@
  */
 #include "sync/robust.h"
 #include "core/point.h"
+#include "sync/watch.h"
 
 #include <errno.h>
 #include <mproc/error.h>
 
-#define MS INT64_C(1000000)
+#define MS     INT64_C(1000000)
+#define ROUNDS 100 /* of watching: those who stand in line are better awake than asleep */
+
+static _Thread_local struct mproc__patience patience MPROC__WORD_TLS;
 
 /*
  * Where the system tells of the dead, a sleep needs no end of its own; the long slice is
@@ -53,11 +57,12 @@ int
 mproc__robust_lock_slow(struct mproc__robust *lock, struct mproc__word_thread *self, int64_t deadline_ns,
                         const _Atomic bool *stop)
 {
-        unsigned spins = mproc__word_spin_limit(), slices = 0;
+        struct mproc__watch watch = mproc__watch_begin(&patience, 0, ROUNDS);
+        unsigned slices = 0;
 
         for (;;) {
                 uint32_t v = atomic_load_explicit(&lock->word, memory_order_relaxed);
-                int64_t until;
+                int64_t begin, until;
                 int r;
 
                 if ((v & MPROC__WORD_OWNER) == 0) {
@@ -72,18 +77,16 @@ mproc__robust_lock_slow(struct mproc__robust *lock, struct mproc__word_thread *s
                         return give_up(self, MPROC_EDEADLK);
                 if (stop && atomic_load(stop))
                         return give_up(self, MPROC_ECLOSED);
-                if (spins > 0) {
-                        spins--;
-                        mproc__word_pause();
+                if (mproc__watch_on(&watch))
                         continue;
-                }
                 if (!(v & MPROC__WORD_WAITERS)) {
                         if (!atomic_compare_exchange_weak_explicit(&lock->word, &v, v | MPROC__WORD_WAITERS,
                                                                    memory_order_relaxed, memory_order_relaxed))
                                 continue;
                         v |= MPROC__WORD_WAITERS;
                 }
-                until = mproc__plat_now_ns() + mproc__robust_slice_ns(self, slices);
+                begin = mproc__plat_now_ns();
+                until = begin + mproc__robust_slice_ns(self, slices);
                 if (until > deadline_ns)
                         until = deadline_ns;
                 MPROC_POINT("robust.lock.sleep");
@@ -96,7 +99,10 @@ mproc__robust_lock_slow(struct mproc__robust *lock, struct mproc__word_thread *s
                 slices += r == -ETIMEDOUT;
                 if (r == -ETIMEDOUT || r == -EINTR) /* not to be kept from it by signals */
                         (void)bury_owner(lock, v);
-                spins = r == 0 ? mproc__word_spin_limit() : 0;
+                if (r != -EAGAIN)
+                        mproc__watch_learn(&patience, mproc__plat_now_ns() - begin);
+                if (r == 0)
+                        watch = mproc__watch_begin(&patience, 0, ROUNDS);
         }
 }
 

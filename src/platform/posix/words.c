@@ -6,6 +6,7 @@
  */
 #include "platform/futex.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 /*
@@ -23,4 +24,10 @@ mproc__word_spin_limit(void)
                 atomic_store_explicit(&limit, v, memory_order_relaxed);
         }
         return v - 1;
+}
+
+void
+mproc__word_yield(void)
+{
+        (void)sched_yield();
 }
