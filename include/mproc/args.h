@@ -26,6 +26,8 @@ typedef struct mproc_event mproc_event;
 typedef struct mproc_condition mproc_condition;
 typedef struct mproc_barrier mproc_barrier;
 typedef struct mproc_shm mproc_shm;
+typedef struct mproc_array mproc_array;
+typedef struct mproc_value mproc_value;
 
 typedef enum mproc_arg_type {
         MPROC_ARG_NONE = 0,
@@ -43,7 +45,9 @@ typedef enum mproc_arg_type {
         MPROC_ARG_EVENT,
         MPROC_ARG_CONDITION,
         MPROC_ARG_BARRIER,
-        MPROC_ARG_SHM
+        MPROC_ARG_SHM,
+        MPROC_ARG_ARRAY,
+        MPROC_ARG_VALUE
 } mproc_arg_type;
 
 /* One argument.  Made by the mproc_arg_... functions below or by MPROC_ARGS. */
@@ -80,6 +84,8 @@ MPROC_API mproc_arg mproc_arg_event(mproc_event *event);
 MPROC_API mproc_arg mproc_arg_condition(mproc_condition *condition);
 MPROC_API mproc_arg mproc_arg_barrier(mproc_barrier *barrier);
 MPROC_API mproc_arg mproc_arg_shm(mproc_shm *shm);
+MPROC_API mproc_arg mproc_arg_array(mproc_array *array);
+MPROC_API mproc_arg mproc_arg_value(mproc_value *value);
 MPROC_API mproc_arg mproc_arg_self(mproc_arg value); /* the value itself: what MPROC_ARGS needs */
 
 /* A block of bytes as an argument: MPROC_ARGS(mproc_bytes(buffer, n)). */
@@ -128,6 +134,8 @@ MPROC_API mproc_event *mproc_args_event(mproc_args *args, size_t index);
 MPROC_API mproc_condition *mproc_args_condition(mproc_args *args, size_t index);
 MPROC_API mproc_barrier *mproc_args_barrier(mproc_args *args, size_t index);
 MPROC_API mproc_shm *mproc_args_shm(mproc_args *args, size_t index);
+MPROC_API mproc_array *mproc_args_array(mproc_args *args, size_t index);
+MPROC_API mproc_value *mproc_args_value(mproc_args *args, size_t index);
 
 /*
  * End a list that mproc_queue_get_args gave: its handles are freed, its descriptors closed.  NULL is fine, and so
@@ -172,6 +180,8 @@ MPROC_API void mproc_args_free(mproc_args *args);
                 mproc_condition *: mproc_arg_condition, \
                 mproc_barrier *: mproc_arg_barrier,     \
                 mproc_shm *: mproc_arg_shm,             \
+                mproc_array *: mproc_arg_array,         \
+                mproc_value *: mproc_arg_value,         \
                 mproc_arg: mproc_arg_self)(x))
 
 /* Up to 16 arguments; for more, fill an array of mproc_arg and an mproc_arglist. */
@@ -225,6 +235,8 @@ template <class T> inline mproc_arg arg(T value)
         else if constexpr (std::is_same_v<T, mproc_condition *>) return mproc_arg_condition(value);
         else if constexpr (std::is_same_v<T, mproc_barrier *>) return mproc_arg_barrier(value);
         else if constexpr (std::is_same_v<T, mproc_shm *>) return mproc_arg_shm(value);
+        else if constexpr (std::is_same_v<T, mproc_array *>) return mproc_arg_array(value);
+        else if constexpr (std::is_same_v<T, mproc_value *>) return mproc_arg_value(value);
         else {
                 static_assert(std::is_convertible_v<T, const char *> && !std::is_null_pointer_v<T>,
                               "MPROC_ARGS takes numbers, const char * (std::string: its c_str()), mproc_bytes, mproc_fd "

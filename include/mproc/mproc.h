@@ -20,5 +20,6 @@
 #include <mproc/barrier.h>
 #include <mproc/deadlock.h>
 #include <mproc/shm.h>
+#include <mproc/array.h>
 
 #endif

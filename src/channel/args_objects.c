@@ -6,7 +6,9 @@
  */
 #include "channel/connection.h"
 #include "channel/queue.h"
+#include "memory/array.h"
 #include "memory/shm.h"
+#include "memory/value.h"
 #include "sync/barrier.h"
 #include "sync/condition.h"
 #include "sync/event.h"
@@ -67,4 +69,16 @@ mproc_shm *
 mproc_args_shm(mproc_args *args, size_t index)
 {
         return (mproc_shm *)mproc__args_object(args, index, &mproc__shm_type);
+}
+
+mproc_array *
+mproc_args_array(mproc_args *args, size_t index)
+{
+        return (mproc_array *)mproc__args_object(args, index, &mproc__array_type);
+}
+
+mproc_value *
+mproc_args_value(mproc_args *args, size_t index)
+{
+        return (mproc_value *)mproc__args_object(args, index, &mproc__value_type);
 }

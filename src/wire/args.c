@@ -48,7 +48,6 @@ struct mproc_args {
         size_t nfds;
         bool received;
         bool message;        /* it came through a queue: what is wrong with it ends nobody */
-        int failed;          /* of a message: why the last getter that failed did */
         struct value few[4]; /* where values are, if they are no more */
 };
 
@@ -163,6 +162,18 @@ mproc_arg_shm(mproc_shm *shm)
 }
 
 mproc_arg
+mproc_arg_array(mproc_array *array)
+{
+        return object_arg(MPROC_ARG_ARRAY, array);
+}
+
+mproc_arg
+mproc_arg_value(mproc_value *value)
+{
+        return object_arg(MPROC_ARG_VALUE, value);
+}
+
+mproc_arg
 mproc_arg_self(mproc_arg value)
 {
         return value;
@@ -251,6 +262,8 @@ gather_one(const mproc_arg *arg, struct value *v)
         case MPROC_ARG_CONDITION:
         case MPROC_ARG_BARRIER:
         case MPROC_ARG_SHM:
+        case MPROC_ARG_ARRAY:
+        case MPROC_ARG_VALUE:
         case MPROC_ARG_SEMAPHORE:
         case MPROC_ARG_RLOCK:
                 if ((r = mproc__object_lookup(arg->value.p, arg->type, &v->object)) < 0)
@@ -432,6 +445,8 @@ decode_one(struct mproc__decoder *d, struct value *v)
         case MPROC_ARG_CONDITION:
         case MPROC_ARG_BARRIER:
         case MPROC_ARG_SHM:
+        case MPROC_ARG_ARRAY:
+        case MPROC_ARG_VALUE:
         case MPROC_ARG_SEMAPHORE:
         case MPROC_ARG_RLOCK: {
                 uint64_t len = mproc__dec_u64(d);
@@ -529,7 +544,7 @@ void
 mproc__args_free(mproc_args *args)
 {
         if (!args ||
-            (args == &received_args && args->count == 0 && args->nfds == 0 && !args->block.mapped && !args->block.heap))
+            (args->received && args->count == 0 && args->nfds == 0 && !args->block.mapped && !args->block.heap))
                 return; /* what was received lies in static memory: a process with few pages has nothing to do here */
         for (size_t i = 0; i < args->count; i++) {
                 struct value *v = &args->values[i];
@@ -565,12 +580,6 @@ mproc_args_free(mproc_args *args)
                 mproc__args_free(args);
 }
 
-int
-mproc__args_failed(const mproc_args *args)
-{
-        return args->failed;
-}
-
 /* --- the getters ------------------------------------------------------------------------------------ */
 
 size_t
@@ -586,7 +595,7 @@ mproc_args_type(const mproc_args *args, size_t index)
 }
 
 static void
-mismatch(mproc_args *args, size_t index, const char *wanted)
+mismatch(const mproc_args *args, size_t index, const char *wanted)
 {
         if (index >= args->count)
                 mproc__fail(MPROC_EARGTYPE, "argument %zu (%s) is wanted, but there %s only %zu argument%s", index,
@@ -594,7 +603,6 @@ mismatch(mproc_args *args, size_t index, const char *wanted)
         else
                 mproc__fail(MPROC_EARGTYPE, "argument %zu is wanted as %s, but it is of type %s", index, wanted,
                             mproc__arg_type_name(args->values[index].type));
-        args->failed = MPROC_EARGTYPE;
         if (!args->message)
                 failure(MPROC_EARGTYPE);
 }
@@ -689,7 +697,6 @@ mproc__args_object(mproc_args *args, size_t index, const struct mproc__object_ty
         (void)pthread_mutex_unlock(&args->mutex);
         if (r < 0) {
                 mproc__fail_prefix("argument %zu: rebuilding the %s: ", index, type->name);
-                args->failed = r;
                 if (args->message)
                         return NULL;
                 failure(r);
