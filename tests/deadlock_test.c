@@ -473,6 +473,38 @@ START_METHOD_TEST(it_is_off_by_default)
         mproc_lock_free(lock);
 }
 
+static int
+is_on(mproc_args *args)
+{
+        mproc_context *ctx;
+        char *text;
+        int generation = (int)mproc_args_int(args, 1);
+
+        CHECK(mproc_deadlock_waits(&text) >= 0);
+        free(text);
+        CHECK_OK(mproc_get_context(mproc_args_string(args, 0), &ctx));
+        if (generation < 3)
+                finish(start(ctx, is_on, MPROC_ARGS(mproc_args_string(args, 0), generation + 1)), 0);
+        return 0;
+}
+
+static int
+is_off(mproc_args *args)
+{
+        char *text;
+
+        CHECK_CODE(mproc_deadlock_find(&text), -ENODATA);
+        return (int)mproc_args_count(args);
+}
+
+START_METHOD_TEST(all_generations_inherit_it)
+{
+        turn_on(MPROC_FOREVER);
+        finish(start(ctx, is_on, MPROC_ARGS(method, 1)), 0);
+        CHECK_OK(mproc_set_deadlock_detection(0, MPROC_FOREVER));
+        finish(start(ctx, is_off, MPROC_NO_ARGS), 0);
+}
+
 /* --- the log ----------------------------------------------------------------------------------------------------- */
 
 struct heard {

@@ -23,9 +23,9 @@ extern "C" {
 #endif
 
 /*
- * Turn detection on or off, in this process and for all of the program's that have not yet
- * slept in a call of mproc: call it before the first process is started.  It is off until then, and costs nothing.
- * On, it costs sleepers some microseconds, ten times a second.
+ * Turn detection on or off, in this process and in those that it starts from now on, and that they start: call it before the
+ * first process is started.  It is off until then, and costs nothing.  On, it costs sleepers some microseconds, ten
+ * times a second.
  *
  * A thread that has waited for report_after_ms tells the log hook (mproc_set_log) of its process, from within the
  * wait and as a warning, what it waits for, who holds that, and what he waits for in turn; and tells it

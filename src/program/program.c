@@ -188,12 +188,6 @@ mproc__program_identity(struct mproc__program_id *ret_id)
 }
 
 bool
-mproc__program_is_given(void)
-{
-        return self.take != NULL;
-}
-
-bool
 mproc__program_is(const struct mproc__program_id *id)
 {
         if (!self.take && !atomic_load_explicit(&self.ready, memory_order_acquire))

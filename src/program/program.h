@@ -50,9 +50,6 @@ int mproc__program_beacon(int *ret_fd);
  */
 int mproc__program_need_beacon(void);
 
-/* Does it come from the parent?  Then asking for it does not make one. */
-bool mproc__program_is_given(void);
-
 /* The program's identity; makes the beacon on first need. */
 int mproc__program_identity(struct mproc__program_id *ret_id);
 

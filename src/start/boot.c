@@ -36,7 +36,7 @@
 #define INLINE_MAX      8000u /* what goes beyond travels in a file: a child's memory holds it for life */
 #define FDS_PER_PORTION 240u
 
-enum boot_flags { BOOT_DAEMON = 1, BOOT_DIE_WITH_PARENT = 2, BOOT_KEEP_SIGNALS = 4 };
+enum boot_flags { BOOT_DAEMON = 1, BOOT_DIE_WITH_PARENT = 2, BOOT_KEEP_SIGNALS = 4, BOOT_NOTE_WAITS = 8 };
 
 struct boot_header {
         uint32_t magic;
@@ -67,7 +67,8 @@ encode(const struct mproc__launch *l, const char *method, struct mproc__encoder 
 {
         char *directory = getcwd(NULL, 0);
         uint32_t flags = (l->daemon ? BOOT_DAEMON : 0) | (l->die_with_parent ? BOOT_DIE_WITH_PARENT : 0) |
-                         (l->keep_signals ? BOOT_KEEP_SIGNALS : 0);
+                         (l->keep_signals ? BOOT_KEEP_SIGNALS : 0) |
+                         (atomic_load(&mproc__waits_are_noted) ? BOOT_NOTE_WAITS : 0);
         int r;
 
         mproc__enc_u32(e, flags);
@@ -304,6 +305,7 @@ understand(int channel, struct received *in, struct mproc__boot *boot, const cha
             !(self.method = stay(in, method)) || !(self.parent_name = stay(in, parent_name)))
                 return mproc__fail(-ENOMEM, "no memory for the name of a process");
         mproc__self_become(&self);
+        atomic_store(&mproc__waits_are_noted, (flags & BOOT_NOTE_WAITS) != 0);
         if (executable && (r = mproc_set_executable(executable)) < 0)
                 return r;
         *reterr_step = "preload";

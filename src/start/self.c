@@ -3,7 +3,7 @@
  * start/self.c - who this process is in its program.
  *
  * Runs in: every process.  Owns: nothing; what stands here is set once, in a newborn child, which
- * has one thread.
+ * has one thread; but for an option of the program, which is set at any time.
  */
 #include "start/start.h"
 #include "program/slot.h"
@@ -19,6 +19,8 @@ struct mproc__self mproc__self = {
         .parent_name = "",
         .channel = -1,
 };
+
+_Atomic bool mproc__waits_are_noted;
 
 static _Atomic unsigned children;
 

@@ -72,6 +72,9 @@ struct mproc__self {
 
 extern struct mproc__self mproc__self;
 
+/* This process writes down what its threads wait for (sync/waits.h), and so will those that it starts. */
+extern _Atomic bool mproc__waits_are_noted;
+
 /* A newborn child becomes somebody.  The texts live as long as the process. */
 void mproc__self_become(const struct mproc__self *self);
 

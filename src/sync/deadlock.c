@@ -365,7 +365,7 @@ mproc_set_deadlock_detection(int on, int64_t report_after_ms)
         int64_t after = MPROC__NEVER;
 
         if (report_after_ms >= 0 && report_after_ms < INT64_MAX / 2000000)
-                after = report_after_ms * 1000000;
+                after = report_after_ms * 1000000 + 1;
         return mproc__waits_set(on != 0, after);
 }
 
@@ -380,7 +380,7 @@ fail(int r)
 static int
 ask(struct picture *picture)
 {
-        if (!mproc__waits_on() && !mproc__waits_ask())
+        if (!mproc__waits_on())
                 return mproc__fail(-ENODATA, "deadlock detection is off: call mproc_set_deadlock_detection before "
                                              "processes are started");
         return fail(take(picture));

@@ -215,11 +215,9 @@ acquire_until(void *arg, int64_t deadline_ns)
 static int
 acquire_or_wait(struct mproc_semaphore *semaphore, struct wait *wait, bool nowait)
 {
-        int mode = atomic_load_explicit(&mproc__waits_mode, memory_order_relaxed);
         struct acquisition a = { semaphore, wait };
 
-        if (nowait || mode == MPROC__WAITS_OFF || (mode == MPROC__WAITS_UNKNOWN && !is_zero(semaphore->shm)) ||
-            !mproc__waits_on())
+        if (nowait || !mproc__waits_on())
                 return acquire(semaphore, wait, nowait);
         return mproc__wait_watched(acquire_until, describe, &a, wait->deadline_ns);
 }

@@ -5,7 +5,7 @@
  * Runs in: every process that waits while detection is on.  Owns: this process's page of records in the
  * beacon, and which of them are taken; for a moment, the words of a thread's wait that timed out.
  *
- * The option stands in the beacon, too, so that children find it, by whatever method they are started.
+ * Whether it is on, children learn with their start; after how long a wait is to be told to the log, they find in the beacon.
  */
 #include "sync/waits.h"
 #include "core/error.h"
@@ -31,8 +31,6 @@
 #define SLICE_FIRST  (10 * MS)
 #define SLICE_LAST   (100 * MS)
 
-_Atomic int mproc__waits_mode;
-
 _Static_assert(MPROC__WAITS_EACH * sizeof(struct mproc__wait_record) <= MPROC__BEACON_WAIT_BYTES,
                "a slot's records fit into its page");
 
@@ -51,17 +49,18 @@ hash(const void *data, size_t len)
 
 #define OPTION_MAGIC 0x6d706477u
 
-/* In the beacon; all zeros: off.  Written whole; of two who write at once one wins, or the check fails: off. */
+/* In the beacon.  Of two who write at once one wins, or the check fails: then nothing is told to the log. */
 struct option {
         uint32_t magic;
-        uint32_t on;
+        uint32_t reserved;
         int64_t report_after_ns;
         uint32_t check;
-        uint32_t reserved[3];
+        uint32_t more[3];
 };
 _Static_assert(sizeof(struct option) == 32, "layout of the option");
 
-static _Atomic int64_t report_after = MPROC__NEVER;
+/* 0: not read yet. */
+static _Atomic int64_t report_after;
 
 static uint32_t
 check_of_option(const struct option *option)
@@ -69,29 +68,28 @@ check_of_option(const struct option *option)
         return hash(option, offsetof(struct option, check));
 }
 
-/* A program's first process that has not turned it on is not told by others; it does not look, or make a beacon for it.
- */
-bool
-mproc__waits_ask(void)
+static int64_t
+report_after_ns(void)
 {
+        int64_t after = atomic_load_explicit(&report_after, memory_order_relaxed);
         struct option option;
-        bool on = false;
         int fd;
 
-        if (mproc__program_is_given() && mproc__program_beacon(&fd) == 0 &&
+        if (after)
+                return after;
+        after = MPROC__NEVER;
+        if (mproc__program_beacon(&fd) == 0 &&
             mproc__memory_read(fd, MPROC__BEACON_OPTION_AT, &option, sizeof option) == 0 &&
-            option.magic == OPTION_MAGIC && option.check == check_of_option(&option)) {
-                atomic_store(&report_after, option.report_after_ns);
-                on = option.on != 0;
-        }
-        atomic_store(&mproc__waits_mode, on ? MPROC__WAITS_ON : MPROC__WAITS_OFF);
-        return on;
+            option.magic == OPTION_MAGIC && option.check == check_of_option(&option) && option.report_after_ns > 0)
+                after = option.report_after_ns;
+        atomic_store(&report_after, after);
+        return after;
 }
 
 int
-mproc__waits_set(bool on, int64_t report_after_ns)
+mproc__waits_set(bool on, int64_t after_ns)
 {
-        struct option option = { .magic = OPTION_MAGIC, .on = on, .report_after_ns = report_after_ns };
+        struct option option = { .magic = OPTION_MAGIC, .report_after_ns = after_ns };
         int fd, r;
 
         if ((r = mproc__program_beacon(&fd)) < 0)
@@ -99,15 +97,9 @@ mproc__waits_set(bool on, int64_t report_after_ns)
         option.check = check_of_option(&option);
         if ((r = mproc__memory_write(fd, MPROC__BEACON_OPTION_AT, &option, sizeof option)) < 0)
                 return mproc__fail_errno(-r, "cannot write into the file that holds this program together");
-        atomic_store(&report_after, report_after_ns);
-        atomic_store(&mproc__waits_mode, on ? MPROC__WAITS_ON : MPROC__WAITS_OFF);
+        atomic_store(&report_after, after_ns);
+        atomic_store(&mproc__waits_are_noted, on);
         return 0;
-}
-
-int64_t
-mproc__waits_report_after_ns(void)
-{
-        return atomic_load_explicit(&report_after, memory_order_relaxed);
 }
 
 /* --- places ------------------------------------------------------------------------------------------- */
@@ -308,7 +300,7 @@ report(struct mproc__wait *wait, bool circle_only, char **ret_words)
 void
 mproc__wait_look_slow(struct mproc__wait *wait, mproc__wait_describe_fn *describe, void *arg, bool at_end)
 {
-        int64_t now = mproc__plat_now_ns(), after = mproc__waits_report_after_ns();
+        int64_t now = mproc__plat_now_ns(), after = report_after_ns();
         struct mproc__wait_subject subject;
         int saved = errno;
 

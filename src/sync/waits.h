@@ -16,32 +16,21 @@
 #define MPROC_SYNC_WAITS_H
 
 #include "program/slot.h"
+#include "start/start.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum mproc__waits_mode { MPROC__WAITS_UNKNOWN, MPROC__WAITS_OFF, MPROC__WAITS_ON };
-
-/* UNKNOWN until somebody asks; a forked child has its parent's. */
-extern _Atomic int mproc__waits_mode;
-
-bool mproc__waits_ask(void);
-
 static inline bool
 mproc__waits_on(void)
 {
-        int mode = atomic_load_explicit(&mproc__waits_mode, memory_order_relaxed);
-
-        return __builtin_expect(mode != MPROC__WAITS_OFF, 0) && (mode == MPROC__WAITS_ON || mproc__waits_ask());
+        return __builtin_expect(atomic_load_explicit(&mproc__waits_are_noted, memory_order_relaxed), 0);
 }
 
-/* For the program: now and for processes that will ask.  With words. */
+/* For this process and those that it will start.  With words. */
 int mproc__waits_set(bool on, int64_t report_after_ns);
-
-/* After how long a wait is told to the log; MPROC__NEVER. */
-int64_t mproc__waits_report_after_ns(void);
 
 /* --- what is waited for -------------------------------------------------------------------------- */
 
