@@ -7,18 +7,19 @@
  * or NOTHING.
  *
  *   claim     CAS block word FREE -> me; look at the head: is it the slab that the hint says?
- *             yes: the block is mine.  No: CAS me -> FREE, as if nothing had been                mproc__block_claim
- *   free      CAS block word me -> FREE                                                          mproc__block_free
+ *             yes: the block is mine.  No: CAS me -> FREE, as if nothing had been                try_claim
+ *   free      CAS block word me -> FREE                                                          mproc_heap_dealloc
  *   slab      heap.lock: for each block word: RETIRED: FREE, else leave it; INTERIORs; head = SLAB, the commit
- *                                                                                                mproc__slab_create
+ *                                                                                                make_slab
  *   retire    heap.lock: retiring = head; for each block word CAS FREE -> RETIRED; one is not FREE: all back;
- *             else head = NOTHING, the commit; INTERIORs = NOTHING; retiring = none              mproc__slab_retire
- *   run       heap.lock: INTERIORs; head = RUN of me, the commit                                 mproc__run_create
- *   run free  heap.lock: head = NOTHING, the commit; INTERIORs = NOTHING                         mproc__run_free
+ *             else head = NOTHING, the commit; INTERIORs = NOTHING; retiring = none              retire
+ *   run       heap.lock: INTERIORs; head = RUN of me, the commit                                 mproc__heap_run_create
+ *   run free  heap.lock: head = NOTHING, the commit; INTERIORs = NOTHING                         mproc__heap_run_free
  *   recover   heap.lock, told of a death: INTERIORs without a head = NOTHING; retiring is a slab: RETIRED = FREE
  *   reclaim   a block word of a dead one: CAS -> FREE.  A run of a dead one: free it
  *   exchange  heap.lock: intent (new, old, me), the commit; *where = new; new is nobody's; old is mine; no intent
- *             recover: an intent: the same again, old is the dead one's.  reclaim passes through the lock before
+ *             recover: an intent: the same again, old is the dead one's.  reclaim passes through the lock before.
+ *             publish is an exchange whose old is none                                     mproc__heap_finish_exchange
  *
  * A hint is where somebody once saw a free block; what it says may be as old as one likes.  So here anybody may have
  * any hint at any time.

@@ -26,6 +26,7 @@ typedef struct mproc_event mproc_event;
 typedef struct mproc_condition mproc_condition;
 typedef struct mproc_barrier mproc_barrier;
 typedef struct mproc_shm mproc_shm;
+typedef struct mproc_heap mproc_heap;
 typedef struct mproc_array mproc_array;
 typedef struct mproc_value mproc_value;
 
@@ -47,7 +48,8 @@ typedef enum mproc_arg_type {
         MPROC_ARG_BARRIER,
         MPROC_ARG_SHM,
         MPROC_ARG_ARRAY,
-        MPROC_ARG_VALUE
+        MPROC_ARG_VALUE,
+        MPROC_ARG_HEAP
 } mproc_arg_type;
 
 /* One argument.  Made by the mproc_arg_... functions below or by MPROC_ARGS. */
@@ -84,6 +86,7 @@ MPROC_API mproc_arg mproc_arg_event(mproc_event *event);
 MPROC_API mproc_arg mproc_arg_condition(mproc_condition *condition);
 MPROC_API mproc_arg mproc_arg_barrier(mproc_barrier *barrier);
 MPROC_API mproc_arg mproc_arg_shm(mproc_shm *shm);
+MPROC_API mproc_arg mproc_arg_heap(mproc_heap *heap);
 MPROC_API mproc_arg mproc_arg_array(mproc_array *array);
 MPROC_API mproc_arg mproc_arg_value(mproc_value *value);
 MPROC_API mproc_arg mproc_arg_self(mproc_arg value); /* the value itself: what MPROC_ARGS needs */
@@ -134,6 +137,7 @@ MPROC_API mproc_event *mproc_args_event(mproc_args *args, size_t index);
 MPROC_API mproc_condition *mproc_args_condition(mproc_args *args, size_t index);
 MPROC_API mproc_barrier *mproc_args_barrier(mproc_args *args, size_t index);
 MPROC_API mproc_shm *mproc_args_shm(mproc_args *args, size_t index);
+MPROC_API mproc_heap *mproc_args_heap(mproc_args *args, size_t index);
 MPROC_API mproc_array *mproc_args_array(mproc_args *args, size_t index);
 MPROC_API mproc_value *mproc_args_value(mproc_args *args, size_t index);
 
@@ -180,6 +184,7 @@ MPROC_API void mproc_args_free(mproc_args *args);
                 mproc_condition *: mproc_arg_condition, \
                 mproc_barrier *: mproc_arg_barrier,     \
                 mproc_shm *: mproc_arg_shm,             \
+                mproc_heap *: mproc_arg_heap,           \
                 mproc_array *: mproc_arg_array,         \
                 mproc_value *: mproc_arg_value,         \
                 mproc_arg: mproc_arg_self)(x))
@@ -235,6 +240,7 @@ template <class T> inline mproc_arg arg(T value)
         else if constexpr (std::is_same_v<T, mproc_condition *>) return mproc_arg_condition(value);
         else if constexpr (std::is_same_v<T, mproc_barrier *>) return mproc_arg_barrier(value);
         else if constexpr (std::is_same_v<T, mproc_shm *>) return mproc_arg_shm(value);
+        else if constexpr (std::is_same_v<T, mproc_heap *>) return mproc_arg_heap(value);
         else if constexpr (std::is_same_v<T, mproc_array *>) return mproc_arg_array(value);
         else if constexpr (std::is_same_v<T, mproc_value *>) return mproc_arg_value(value);
         else {

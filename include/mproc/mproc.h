@@ -20,6 +20,7 @@
 #include <mproc/barrier.h>
 #include <mproc/deadlock.h>
 #include <mproc/shm.h>
+#include <mproc/heap.h>
 #include <mproc/array.h>
 
 #endif

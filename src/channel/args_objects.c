@@ -7,6 +7,7 @@
 #include "channel/connection.h"
 #include "channel/queue.h"
 #include "memory/array.h"
+#include "memory/heap.h"
 #include "memory/shm.h"
 #include "memory/value.h"
 #include "sync/barrier.h"
@@ -81,4 +82,10 @@ mproc_value *
 mproc_args_value(mproc_args *args, size_t index)
 {
         return (mproc_value *)mproc__args_object(args, index, &mproc__value_type);
+}
+
+mproc_heap *
+mproc_args_heap(mproc_args *args, size_t index)
+{
+        return (mproc_heap *)mproc__args_object(args, index, &mproc__heap_type);
 }

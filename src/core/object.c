@@ -201,6 +201,7 @@ mproc__arg_type_name(mproc_arg_type type)
                 [MPROC_ARG_CONDITION] = "condition",
                 [MPROC_ARG_BARRIER] = "barrier",
                 [MPROC_ARG_SHM] = "block of shared memory",
+                [MPROC_ARG_HEAP] = "heap",
                 [MPROC_ARG_ARRAY] = "array",
                 [MPROC_ARG_VALUE] = "value",
         };

@@ -162,6 +162,12 @@ mproc_arg_shm(mproc_shm *shm)
 }
 
 mproc_arg
+mproc_arg_heap(mproc_heap *heap)
+{
+        return object_arg(MPROC_ARG_HEAP, heap);
+}
+
+mproc_arg
 mproc_arg_array(mproc_array *array)
 {
         return object_arg(MPROC_ARG_ARRAY, array);
@@ -262,6 +268,7 @@ gather_one(const mproc_arg *arg, struct value *v)
         case MPROC_ARG_CONDITION:
         case MPROC_ARG_BARRIER:
         case MPROC_ARG_SHM:
+        case MPROC_ARG_HEAP:
         case MPROC_ARG_ARRAY:
         case MPROC_ARG_VALUE:
         case MPROC_ARG_SEMAPHORE:
@@ -445,6 +452,7 @@ decode_one(struct mproc__decoder *d, struct value *v)
         case MPROC_ARG_CONDITION:
         case MPROC_ARG_BARRIER:
         case MPROC_ARG_SHM:
+        case MPROC_ARG_HEAP:
         case MPROC_ARG_ARRAY:
         case MPROC_ARG_VALUE:
         case MPROC_ARG_SEMAPHORE:
