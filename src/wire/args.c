@@ -48,6 +48,7 @@ struct mproc_args {
         size_t nfds;
         bool received;
         bool message;        /* it came through a queue: what is wrong with it ends nobody */
+        int failed;          /* of a message: why the last getter that failed did */
         struct value few[4]; /* where values are, if they are no more */
 };
 
@@ -552,7 +553,7 @@ void
 mproc__args_free(mproc_args *args)
 {
         if (!args ||
-            (args->received && args->count == 0 && args->nfds == 0 && !args->block.mapped && !args->block.heap))
+            (args == &received_args && args->count == 0 && args->nfds == 0 && !args->block.mapped && !args->block.heap))
                 return; /* what was received lies in static memory: a process with few pages has nothing to do here */
         for (size_t i = 0; i < args->count; i++) {
                 struct value *v = &args->values[i];
@@ -588,6 +589,12 @@ mproc_args_free(mproc_args *args)
                 mproc__args_free(args);
 }
 
+int
+mproc__args_failed(const mproc_args *args)
+{
+        return args->failed;
+}
+
 /* --- the getters ------------------------------------------------------------------------------------ */
 
 size_t
@@ -603,7 +610,7 @@ mproc_args_type(const mproc_args *args, size_t index)
 }
 
 static void
-mismatch(const mproc_args *args, size_t index, const char *wanted)
+mismatch(mproc_args *args, size_t index, const char *wanted)
 {
         if (index >= args->count)
                 mproc__fail(MPROC_EARGTYPE, "argument %zu (%s) is wanted, but there %s only %zu argument%s", index,
@@ -611,6 +618,7 @@ mismatch(const mproc_args *args, size_t index, const char *wanted)
         else
                 mproc__fail(MPROC_EARGTYPE, "argument %zu is wanted as %s, but it is of type %s", index, wanted,
                             mproc__arg_type_name(args->values[index].type));
+        args->failed = MPROC_EARGTYPE;
         if (!args->message)
                 failure(MPROC_EARGTYPE);
 }
@@ -705,6 +713,7 @@ mproc__args_object(mproc_args *args, size_t index, const struct mproc__object_ty
         (void)pthread_mutex_unlock(&args->mutex);
         if (r < 0) {
                 mproc__fail_prefix("argument %zu: rebuilding the %s: ", index, type->name);
+                args->failed = r;
                 if (args->message)
                         return NULL;
                 failure(r);
