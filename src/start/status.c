@@ -8,7 +8,6 @@
 #include "platform/platform.h"
 #include "wire/fdpass.h"
 
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
