@@ -51,7 +51,7 @@ init_shm(struct mproc_queue *queue, const mproc_queue_opts *opts)
 
         if (r < 0)
                 return mproc__fail_errno(-r, "no shared memory for a queue");
-        shm->has_slots = mproc__program_beacon(&(int){ -1 }) == 0; /* before a child can inherit the queue */
+        shm->has_slots = mproc__program_need_beacon() == 0;
         shm->maxsize = (uint32_t)opts->maxsize;
         shm->max_bytes = queue->max_bytes = opts->max_bytes;
         queue->limit = opts->maxsize ? (uint32_t)opts->maxsize : MPROC__QUEUE_COUNT_MAX;
@@ -70,19 +70,15 @@ init_shm(struct mproc_queue *queue, const mproc_queue_opts *opts)
         return 0;
 }
 
-/*
- * Owners of leases and tasks are told by slots in the program's beacon.  There has to be one before a child
- * can inherit the queue, or parent and child would each make their own and not know each other.
- */
 static int
 add_ledger(struct mproc_queue *queue, const mproc_queue_opts *opts)
 {
         size_t capacity = opts->leases ? opts->leases : MPROC__LEDGER_MAX;
-        int beacon, r;
+        int r;
 
         if (opts->leases == 0 && !opts->joinable)
                 return 0;
-        if ((r = mproc__program_beacon(&beacon)) < 0)
+        if ((r = mproc__program_need_beacon()) < 0) /* owners of leases and tasks are told by slots */
                 return r;
         return mproc__ledger_create((uint32_t)capacity, opts->joinable != 0, &queue->ledger);
 }

@@ -79,14 +79,13 @@ mproc_barrier_create(mproc_context *ctx, unsigned parties, int64_t timeout_ms, m
         struct mproc_barrier *barrier;
         struct mproc__small place;
         struct barrier_shm *shm;
-        int beacon, r;
+        int r;
 
         if (parties < 1 || parties > MPROC_BARRIER_PARTIES_MAX)
                 return mproc__fail(-EINVAL, "a barrier has 1 to %d parties; %u were asked for",
                                    MPROC_BARRIER_PARTIES_MAX, parties);
         ctx = mproc__context_resolve(ctx);
-        /* Parties are told by their slots: as with locks, there has to be a beacon before children inherit it. */
-        if ((r = mproc__program_beacon(&beacon)) < 0)
+        if ((r = mproc__program_need_beacon()) < 0) /* parties are told by slots */
                 return r;
         if ((r = mproc__small_create_bytes("barrier", shm_bytes(parties), &place)) < 0)
                 return r;
