@@ -45,6 +45,9 @@ int mproc__plat_off_streams(int fd);
 int mproc__plat_socketpair(int type, int ret_fd[2]);     /* AF_UNIX */
 int mproc__plat_memfd(const char *name, int *ret_fd);    /* anonymous shared file, empty */
 
+/* A lock of one byte: F_SETLK, F_SETLKW or their F_OFD_ siblings; EINTR hidden, -EAGAIN: somebody else has it. */
+int mproc__plat_lock_byte(int fd, int command, short type, off_t byte);
+
 struct msghdr;
 ssize_t mproc__plat_sendmsg(int socket, const struct msghdr *message, int flags); /* sendmsg(2), with its errno */
 

@@ -18,17 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int
-lock_byte(int fd, int command, short type, off_t byte)
-{
-        struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
-
-        while (fcntl(fd, command, &lock) != 0)
-                if (errno != EINTR)
-                        return errno == EACCES ? -EAGAIN : -errno;
-        return 0;
-}
-
 void
 mproc__program_id_text(const struct mproc__program_id *id, char ret_text[MPROC__ID_TEXT_MAX])
 {
@@ -198,7 +187,7 @@ mproc__beacon_release(int *fd)
 int
 mproc__beacon_lock(int fd, off_t byte)
 {
-        return lock_byte(fd, F_SETLKW, F_WRLCK, byte);
+        return mproc__plat_lock_byte(fd, F_SETLKW, F_WRLCK, byte);
 }
 
 void
@@ -206,6 +195,6 @@ mproc__beacon_unlock(int fd, off_t byte)
 {
         int saved = errno;
 
-        (void)lock_byte(fd, F_SETLK, F_UNLCK, byte);
+        (void)mproc__plat_lock_byte(fd, F_SETLK, F_UNLCK, byte);
         errno = saved;
 }

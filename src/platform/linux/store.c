@@ -80,17 +80,6 @@ mproc__store_forget_at_exit(int fd, const char *path, off_t size_max)
         (void)size_max;
 }
 
-static int
-lock_byte(int fd, int command, short type, off_t byte)
-{
-        struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
-
-        while (fcntl(fd, command, &lock) != 0)
-                if (errno != EINTR)
-                        return errno == EACCES ? -EAGAIN : -errno;
-        return 0;
-}
-
 /* The lock that keeps this descriptor's description from writing that byte: F_UNLCK if none. */
 static short
 foreign_lock(int fd, off_t byte)
@@ -103,7 +92,7 @@ foreign_lock(int fd, off_t byte)
 int
 mproc__life_hold(int fd, off_t byte)
 {
-        return lock_byte(fd, F_OFD_SETLK, F_RDLCK, byte);
+        return mproc__plat_lock_byte(fd, F_OFD_SETLK, F_RDLCK, byte);
 }
 
 enum mproc__life
@@ -122,19 +111,19 @@ mproc__life_look(int fd, off_t byte)
 int
 mproc__life_claim(int fd, off_t byte, bool wait)
 {
-        return lock_byte(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, F_WRLCK, byte);
+        return mproc__plat_lock_byte(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, F_WRLCK, byte);
 }
 
 void
 mproc__life_release(int fd, off_t byte)
 {
-        (void)lock_byte(fd, F_OFD_SETLK, F_UNLCK, byte);
+        (void)mproc__plat_lock_byte(fd, F_OFD_SETLK, F_UNLCK, byte);
 }
 
 int
 mproc__mark_take(int fd, off_t byte)
 {
-        return lock_byte(fd, F_OFD_SETLK, F_WRLCK, byte);
+        return mproc__plat_lock_byte(fd, F_OFD_SETLK, F_WRLCK, byte);
 }
 
 bool

@@ -277,17 +277,6 @@ hold(int fd, int how)
         return 0;
 }
 
-static int
-lock_byte(int fd, int command, short type, off_t byte)
-{
-        struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
-
-        while (fcntl(fd, command, &lock) != 0)
-                if (errno != EINTR)
-                        return errno == EACCES ? -EAGAIN : -errno;
-        return 0;
-}
-
 int
 mproc__life_hold(int fd, off_t byte)
 {
@@ -324,24 +313,24 @@ mproc__life_claim(int fd, off_t byte, bool wait)
 
         if (wait && (r = hold(fd, LOCK_EX)) < 0)
                 return r;
-        if ((r = lock_byte(fd, wait ? F_SETLKW : F_SETLK, F_WRLCK, byte)) < 0)
+        if ((r = mproc__plat_lock_byte(fd, wait ? F_SETLKW : F_SETLK, F_WRLCK, byte)) < 0)
                 return r;
         if (!wait && (r = claim_now(fd)) < 0)
-                (void)lock_byte(fd, F_SETLK, F_UNLCK, byte);
+                (void)mproc__plat_lock_byte(fd, F_SETLK, F_UNLCK, byte);
         return r;
 }
 
 void
 mproc__life_release(int fd, off_t byte)
 {
-        (void)lock_byte(fd, F_SETLK, F_UNLCK, byte);
+        (void)mproc__plat_lock_byte(fd, F_SETLK, F_UNLCK, byte);
         (void)hold(fd, LOCK_UN);
 }
 
 int
 mproc__mark_take(int fd, off_t byte)
 {
-        return lock_byte(fd, F_SETLK, F_WRLCK, byte);
+        return mproc__plat_lock_byte(fd, F_SETLK, F_WRLCK, byte);
 }
 
 bool

@@ -72,6 +72,17 @@ mproc__plat_socketpair(int type, int ret_fd[2])
         return 0;
 }
 
+int
+mproc__plat_lock_byte(int fd, int command, short type, off_t byte)
+{
+        struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+
+        while (fcntl(fd, command, &lock) != 0)
+                if (errno != EINTR)
+                        return errno == EACCES ? -EAGAIN : -errno;
+        return 0;
+}
+
 /*
  * musl copies what travels beside a message, to make its padding zero, and has room for 252
  * descriptors; the kernel takes 253.  Our padding is zero, and the rest is as the kernel wants it.
