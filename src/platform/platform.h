@@ -125,6 +125,9 @@ int mproc__plat_die_with_peer(int socket);
 /* Signals as a new child should have them: caught ones default, mask empty.  Async-signal-safe. */
 void mproc__plat_reset_signals(void);
 
+/* SIGINT, SIGTERM, SIGHUP and SIGQUIT are ignored, as helper processes do.  Async-signal-safe. */
+void mproc__plat_ignore_signals(void);
+
 /* What the fork server's child does first, with few pages touched: see linux/newborn.c. */
 pid_t mproc__plat_newborn_pid(void);
 void mproc__plat_newborn_move(int from, int to);           /* dup3, close-on-exec, and close */

@@ -36,8 +36,7 @@ extern char **environ;
 /*
  * The sanitizers take a child that borrows our memory for one that has its own.
  * ThreadSanitizer's clone() switches itself off "in the child", which is the parent's
- * thread here, and its sigaction() keeps a table, which is the parent's too: so glibc's
- * are called by their other names.  AddressSanitizer would go on
+ * thread here: so glibc's is called by its other name.  AddressSanitizer would go on
  * to hold the frames, which the exec left without returning, against whoever has that memory next.
  */
 #ifndef __has_feature
@@ -45,9 +44,7 @@ extern char **environ;
 #endif
 #if (defined __SANITIZE_THREAD__ || __has_feature(thread_sanitizer)) && defined __GLIBC__
 extern int __clone(int (*)(void *), void *, int, void *, ...);
-extern int __sigaction(int, const struct sigaction *, struct sigaction *);
-#define clone                        __clone
-#define sigaction(number, new_, old) __sigaction(number, new_, old)
+#define clone __clone
 #endif
 #if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer)
 void __asan_unpoison_memory_region(void const volatile *, size_t);
@@ -113,16 +110,6 @@ close_above_in_child(int last)
         (void)close(directory);
 }
 
-static void
-ignore_in_child(void)
-{
-        static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-        struct sigaction ignore = { .sa_handler = SIG_IGN };
-
-        for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-                (void)sigaction(signals[i], &ignore, NULL);
-}
-
 /*
  * The child, in the parent's memory, the parent's thread asleep.  All signals are
  * blocked, since a caught one must not run its handler here, until the caught ones are
@@ -143,7 +130,7 @@ exec_in_child(void *arg)
         }
         close_above_in_child(3);
         if (s->spawn->ignore_signals)
-                ignore_in_child();
+                mproc__plat_ignore_signals();
         else if (!s->spawn->stay_blocked)
                 mproc__plat_reset_signals();
         if (s->spawn->keep_signals)
@@ -222,17 +209,6 @@ mproc__plat_spawn(struct mproc__plat_spawn *spawn, pid_t *ret_pid, int *ret_pidf
         return -err;
 }
 
-int
-mproc__plat_fork(pid_t *ret_pid)
-{
-        pid_t pid = fork(); /* returns in two processes */
-
-        if (pid < 0)
-                return -errno;
-        *ret_pid = pid;
-        return 0;
-}
-
 /*
  * fork() by the bare system call, for the flag that fork() does not offer.  What
  * the C library does around its own fork matters only to threads, and there is
@@ -270,24 +246,4 @@ mproc__plat_fork_sibling(pid_t *ret_pid, int *ret_pidfd)
         (void)ret_pidfd;
         return -ENOSYS;
 #endif
-}
-
-void
-mproc__plat_reset_signals(void)
-{
-        sigset_t none;
-
-        for (int s = 1; s < 65; s++) {
-                struct sigaction action;
-
-                if (s == SIGKILL || s == SIGSTOP || sigaction(s, NULL, &action) != 0)
-                        continue;
-                if (action.sa_handler == SIG_DFL || (action.sa_handler == SIG_IGN && !(action.sa_flags & SA_SIGINFO)))
-                        continue;
-                action.sa_handler = SIG_DFL;
-                action.sa_flags = 0;
-                (void)sigaction(s, &action, NULL);
-        }
-        (void)sigemptyset(&none);
-        (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -64,16 +64,6 @@ close_above_3_in_child(int keep)
 }
 
 static void
-ignore_in_child(void)
-{
-        static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-        struct sigaction ignore = { .sa_handler = SIG_IGN };
-
-        for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-                (void)sigaction(signals[i], &ignore, NULL);
-}
-
-static void
 fail_in_child(const struct child *c, enum step step)
 {
         struct failure failure = { .error = errno, .step = step };
@@ -96,7 +86,7 @@ exec_in_child(struct child *c)
                 fail_in_child(c, STEP_DESCRIPTORS);
         close_above_3_in_child(c->report);
         if (c->spawn->ignore_signals)
-                ignore_in_child();
+                mproc__plat_ignore_signals();
         else if (!c->spawn->stay_blocked)
                 mproc__plat_reset_signals();
         if (c->spawn->keep_signals)
@@ -195,40 +185,9 @@ mproc__plat_spawn(struct mproc__plat_spawn *spawn, pid_t *ret_pid, int *ret_pidf
 }
 
 int
-mproc__plat_fork(pid_t *ret_pid)
-{
-        pid_t pid = fork(); /* returns in two processes */
-
-        if (pid < 0)
-                return -errno;
-        *ret_pid = pid;
-        return 0;
-}
-
-int
 mproc__plat_fork_sibling(pid_t *ret_pid, int *ret_pidfd)
 {
         (void)ret_pid;
         (void)ret_pidfd;
         return -ENOSYS;
-}
-
-void
-mproc__plat_reset_signals(void)
-{
-        sigset_t none;
-
-        for (int s = 1; s < 65; s++) {
-                struct sigaction action;
-
-                if (s == SIGKILL || s == SIGSTOP || sigaction(s, NULL, &action) != 0)
-                        continue;
-                if (action.sa_handler == SIG_DFL || (action.sa_handler == SIG_IGN && !(action.sa_flags & SA_SIGINFO)))
-                        continue;
-                action.sa_handler = SIG_DFL;
-                action.sa_flags = 0;
-                (void)sigaction(s, &action, NULL);
-        }
-        (void)sigemptyset(&none);
-        (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
