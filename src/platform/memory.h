@@ -20,6 +20,9 @@ int mproc__memory_check_limit(uint64_t end);
 /* An empty piece of memory of len bytes, all zero, that can never be made smaller, only larger. */
 int mproc__memory_create(const char *name, uint64_t len, int *ret_fd);
 
+/* From now on it can only grow, where the system can see to that. */
+int mproc__memory_keep_from_shrinking(int fd);
+
 /* Nobody can take memory away below the size that it has: it is safe to map what is there. */
 bool mproc__memory_cannot_shrink(int fd);
 

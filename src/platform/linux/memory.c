@@ -32,19 +32,9 @@ _Static_assert(sizeof(off_t) == 8, "files of any size");
 #endif
 
 int
-mproc__memory_create(const char *name, uint64_t len, int *ret_fd)
+mproc__memory_keep_from_shrinking(int fd)
 {
-        int fd = -1, r;
-
-        if ((r = mproc__memory_check_limit(len)) < 0 || (r = mproc__plat_memfd(name, &fd)) < 0)
-                return r;
-        if (ftruncate(fd, (off_t)len) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
-                r = -errno;
-                mproc__plat_close(&fd);
-                return r;
-        }
-        *ret_fd = fd;
-        return 0;
+        return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) == 0 ? 0 : -errno;
 }
 
 bool

@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -39,15 +38,6 @@ struct pidfd_info {
 _Static_assert(sizeof(struct pidfd_info) == 64, "first published size of the kernel's struct");
 #define GET_INFO  _IOWR(0xFF, 11, struct pidfd_info)
 #define INFO_EXIT (UINT64_C(1) << 3)
-
-/* valgrind 3.19 has no pidfds, and complains on standard error each time it is asked for one. */
-bool
-mproc__plat_under_valgrind(void)
-{
-        const char *preload = getenv("LD_PRELOAD");
-
-        return preload && strstr(preload, "vgpreload");
-}
 
 int
 mproc__plat_pidfd_open(pid_t pid, int *ret_pidfd)

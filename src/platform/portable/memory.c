@@ -49,26 +49,17 @@ mproc__plat_memfd(const char *name, int *ret_fd)
         return 0;
 }
 
-int
-mproc__memory_create(const char *name, uint64_t len, int *ret_fd)
-{
-        int fd = -1, r;
-
-        if ((r = mproc__memory_check_limit(len)) < 0 || (r = mproc__plat_memfd(name, &fd)) < 0)
-                return r;
-        if (ftruncate(fd, (off_t)len) != 0) {
-                r = -errno;
-                mproc__plat_close(&fd);
-                return r;
-        }
-        *ret_fd = fd;
-        return 0;
-}
-
 /*
  * POSIX knows no seals.  Nobody of the program makes its memory smaller; a process that was
  * handed some and does it on purpose ends those who have it mapped.
  */
+int
+mproc__memory_keep_from_shrinking(int fd)
+{
+        (void)fd;
+        return 0;
+}
+
 bool
 mproc__memory_cannot_shrink(int fd)
 {

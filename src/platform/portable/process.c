@@ -18,14 +18,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-bool
-mproc__plat_under_valgrind(void)
-{
-        const char *preload = getenv("LD_PRELOAD");
-
-        return preload && strstr(preload, "vgpreload");
-}
-
 int
 mproc__plat_pidfd_open(pid_t pid, int *ret_pidfd)
 {

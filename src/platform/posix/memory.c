@@ -5,6 +5,7 @@
  * Runs in: every process.  Owns: nothing; descriptors and mappings belong to the caller.
  */
 #include "platform/memory.h"
+#include "platform/platform.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -33,6 +34,22 @@ mproc__memory_check_limit(uint64_t end)
                 return -EFBIG;
         if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && end > limit.rlim_cur)
                 return -EFBIG;
+        return 0;
+}
+
+int
+mproc__memory_create(const char *name, uint64_t len, int *ret_fd)
+{
+        int fd = -1, r;
+
+        if ((r = mproc__memory_check_limit(len)) < 0 || (r = mproc__plat_memfd(name, &fd)) < 0)
+                return r;
+        r = ftruncate(fd, (off_t)len) == 0 ? mproc__memory_keep_from_shrinking(fd) : -errno;
+        if (r < 0) {
+                mproc__plat_close(&fd);
+                return r;
+        }
+        *ret_fd = fd;
         return 0;
 }
 
