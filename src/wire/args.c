@@ -186,6 +186,36 @@ mproc_arg_self(mproc_arg value)
         return value;
 }
 
+/* A new kind of object is one line here; without it the compiler complains. */
+static bool
+is_object(mproc_arg_type type)
+{
+        switch (type) {
+        case MPROC_ARG_QUEUE:
+        case MPROC_ARG_CONNECTION:
+        case MPROC_ARG_LOCK:
+        case MPROC_ARG_EVENT:
+        case MPROC_ARG_CONDITION:
+        case MPROC_ARG_BARRIER:
+        case MPROC_ARG_SHM:
+        case MPROC_ARG_HEAP:
+        case MPROC_ARG_ARRAY:
+        case MPROC_ARG_VALUE:
+        case MPROC_ARG_SEMAPHORE:
+        case MPROC_ARG_RLOCK:
+                return true;
+        case MPROC_ARG_NONE:
+        case MPROC_ARG_INT:
+        case MPROC_ARG_UINT:
+        case MPROC_ARG_DOUBLE:
+        case MPROC_ARG_STRING:
+        case MPROC_ARG_BYTES:
+        case MPROC_ARG_FD:
+                break;
+        }
+        return false;
+}
+
 /* --- the parent's side ---------------------------------------------------------------------------- */
 
 static int
@@ -262,25 +292,14 @@ gather_one(const mproc_arg *arg, struct value *v)
                 if ((r = mproc__plat_dup(arg->fd, &v->fd)) < 0)
                         return mproc__fail_errno(-r, "duplicating file descriptor %d", arg->fd);
                 return 0;
-        case MPROC_ARG_QUEUE:
-        case MPROC_ARG_CONNECTION:
-        case MPROC_ARG_LOCK:
-        case MPROC_ARG_EVENT:
-        case MPROC_ARG_CONDITION:
-        case MPROC_ARG_BARRIER:
-        case MPROC_ARG_SHM:
-        case MPROC_ARG_HEAP:
-        case MPROC_ARG_ARRAY:
-        case MPROC_ARG_VALUE:
-        case MPROC_ARG_SEMAPHORE:
-        case MPROC_ARG_RLOCK:
-                if ((r = mproc__object_lookup(arg->value.p, arg->type, &v->object)) < 0)
-                        return r;
-                return v->object->type->passable ? v->object->type->passable(v->object) : 0;
-        case MPROC_ARG_NONE:
+        default:
                 break;
         }
-        return mproc__fail(-EINVAL, "it has no valid type (%d)", (int)arg->type);
+        if (!is_object(arg->type))
+                return mproc__fail(-EINVAL, "it has no valid type (%d)", (int)arg->type);
+        if ((r = mproc__object_lookup(arg->value.p, arg->type, &v->object)) < 0)
+                return r;
+        return v->object->type->passable ? v->object->type->passable(v->object) : 0;
 }
 
 /* What has one owner cannot be two arguments: the child would have two handles that close the same descriptor. */
@@ -429,6 +448,21 @@ mproc__args_mark(mproc_args *args, bool on)
 
 /* --- the child's side ------------------------------------------------------------------------------ */
 
+/* What it is made from stays where it is until somebody asks for it. */
+static void
+skip_object(struct mproc__decoder *d, struct value *v)
+{
+        uint64_t len = mproc__dec_u64(d);
+
+        if (d->error || len > d->len - d->pos) {
+                d->error = d->error ? d->error : MPROC_EPROTO;
+                return;
+        }
+        v->data = d->data + d->pos;
+        v->len = (size_t)len;
+        d->pos += (size_t)len;
+}
+
 static void
 decode_one(struct mproc__decoder *d, struct value *v)
 {
@@ -446,31 +480,13 @@ decode_one(struct mproc__decoder *d, struct value *v)
         case MPROC_ARG_FD:
                 v->fd = mproc__dec_fd(d);
                 return;
-        case MPROC_ARG_QUEUE:
-        case MPROC_ARG_CONNECTION:
-        case MPROC_ARG_LOCK:
-        case MPROC_ARG_EVENT:
-        case MPROC_ARG_CONDITION:
-        case MPROC_ARG_BARRIER:
-        case MPROC_ARG_SHM:
-        case MPROC_ARG_HEAP:
-        case MPROC_ARG_ARRAY:
-        case MPROC_ARG_VALUE:
-        case MPROC_ARG_SEMAPHORE:
-        case MPROC_ARG_RLOCK: {
-                uint64_t len = mproc__dec_u64(d);
-
-                if (d->error || len > d->len - d->pos)
-                        break;
-                v->data = d->data + d->pos;
-                v->len = (size_t)len;
-                d->pos += (size_t)len;
-                return;
-        }
-        case MPROC_ARG_NONE:
+        default:
                 break;
         }
-        d->error = d->error ? d->error : MPROC_EPROTO;
+        if (is_object(v->type))
+                skip_object(d, v);
+        else
+                d->error = d->error ? d->error : MPROC_EPROTO;
 }
 
 static int
