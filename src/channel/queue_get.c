@@ -260,7 +260,7 @@ copy_out(struct mproc_queue *queue, uint64_t start, void *buffer, size_t len)
         if (__builtin_expect(w->single, 0))
                 r = mproc__window_read_single(w, queue->segment->fd, buffer, len);
         else if (len > 0)
-                memcpy(buffer, mproc__window_at(w, start), len);
+                mproc__ring_copy(buffer, mproc__window_at(w, start), len);
         return r == -ENODATA ? MPROC_ECORRUPT : r;
 }
 

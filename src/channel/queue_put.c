@@ -10,6 +10,7 @@
  */
 #include "channel/queue_core.h"
 #include "core/error.h"
+#include "platform/line.h"
 #include "platform/platform.h"
 
 #include <errno.h>
@@ -25,7 +26,15 @@
 #define RING_SPAN_MAX (1u << 30)
 #endif
 
-#define CHUNK_MAX 1024u /* messages in one count: the system's step that counts and wakes takes 2,047 */
+#define CHUNK_MAX   1024u /* messages in one count: the system's step that counts and wakes takes 2,047 */
+
+#define AHEAD_SLOTS 16u
+#define AHEAD_BYTES 1024u
+#define AHEAD_LEN   256u
+
+#define LAG_ROOM    64u /* so much room is waited for in a queue that was full, if it is not long in coming */
+#define LAG_LOOKS   16
+#define LAG_PAUSES  16
 
 /* --- the tail's ring ---------------------------------------------------------------------------------- */
 
@@ -184,16 +193,44 @@ has_room(struct mproc_queue *queue, uint32_t n, uint64_t len, uint32_t *ret_h)
         return n - h < queue->limit && (queue->max_bytes == 0 || here + len <= queue->max_bytes);
 }
 
+/*
+ * The queue was full, and one has been taken.  If that one were put at once, putter and getter would go on in step,
+ * and each message would cost both the way of several cache lines.  The getters have more than enough
+ * left to go on with; so wait for some more room, as long as it grows.
+ */
+static int
+await_more_room(struct mproc_queue *queue, uint32_t n, uint64_t len, uint32_t h)
+{
+        uint32_t want = queue->limit / 16 < LAG_ROOM ? queue->limit / 16 : LAG_ROOM, before;
+        int r = 1;
+
+        if (want < 4 || mproc__word_spin_limit() == 0)
+                return r;
+        for (int i = 0; i < LAG_LOOKS && r > 0 && n - h > queue->limit - want; i++) {
+                for (int j = 0; j < LAG_PAUSES; j++)
+                        mproc__word_pause();
+                before = h;
+                if ((r = has_room(queue, n, len, &h)) > 0 && h == before)
+                        break;
+        }
+        return r;
+}
+
 static __attribute__((noinline)) int
 await_room(struct mproc_queue *queue, uint32_t n, uint64_t len, struct mproc__queue_wait *wait)
 {
         struct mproc__queue_shm *shm = queue->shm;
+        bool waited = false;
         uint32_t h;
         int r;
 
-        while ((r = has_room(queue, n, len, &h)) == 0)
+        while ((r = has_room(queue, n, len, &h)) == 0) {
                 if ((r = mproc__queue_sleep_on(queue, &shm->head, &shm->tail, h, wait)) < 0)
                         return r;
+                waited = true;
+        }
+        if (r > 0 && waited && !wait->nowait)
+                r = await_more_room(queue, n, len, h);
         return r < 0 ? r : 0;
 }
 
@@ -249,6 +286,21 @@ mproc__queue_find_place(struct mproc_queue *queue, uint32_t n, uint64_t len, uin
         return find_place(queue, n, len, ret_start);
 }
 
+/*
+ * What comes later in the ring was read by a getter last, and is in his processor's cache.  Each message would
+ * wait for its lines alone, since a lock lies between two of them; asked for early, several are on their way
+ * at a time.  Of long messages the lines come together anyway.
+ */
+static inline void
+fetch_ahead(const struct mproc__window *w, uint32_t n, uint64_t start, size_t len)
+{
+        if (len > AHEAD_LEN)
+                return;
+        mproc__line_will_write(mproc__window_slot(w, n + AHEAD_SLOTS));
+        for (size_t i = 0; i < len; i += 64)
+                mproc__line_will_write(mproc__window_at(w, start + AHEAD_BYTES + i));
+}
+
 static inline int
 write_message(struct mproc_queue *queue, uint32_t n, uint64_t start, const void *data, size_t len)
 {
@@ -262,7 +314,8 @@ write_message(struct mproc_queue *queue, uint32_t n, uint64_t start, const void 
                         return r;
                 }
         } else if (len > 0) {
-                memcpy(mproc__window_at(w, start), data, len);
+                mproc__ring_copy(mproc__window_at(w, start), data, len);
+                fetch_ahead(w, n, start, len);
         }
         slot = mproc__window_slot(w, n);
         atomic_store_explicit(&slot->end, start + mproc__ring_need(len), memory_order_relaxed);

@@ -31,6 +31,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define MPROC__LINE 128 /* neighbours at this distance do not pull each other's cache lines */
 
@@ -50,6 +51,8 @@
  *   tally  in queues with a limit on bytes: how many bytes ever passed this end.  Two of them; the one whose
  *          number is n counts, the other one is free to be written before n moves there.
  *   the rest: hints of this end, changed by the holder of lock; see queue_put.c, queue_get.c
+ * Who looks at n from the other end takes its lines away for a moment; so what this end alone uses lies with
+ * the lock.
  */
 struct mproc__queue_tally {
         _Atomic uint64_t bytes;
@@ -59,13 +62,13 @@ struct mproc__queue_tally {
 struct mproc__queue_end {
         _Alignas(MPROC__LINE) struct mproc__robust lock;
         mproc__word hold;
-        _Alignas(MPROC__LINE) mproc__word n;
-        mproc__word last;
+        mproc__word hint_n; /* the number that the other end had reached, at least */
         _Atomic uint64_t ring;
         _Atomic uint64_t hint_ring;  /* tail: the ring that the next one is about, or 0: none */
         _Atomic uint64_t hint_bytes; /* tail: the byte position that the head had reached, at least */
-        mproc__word hint_n;          /* the number that the other end had reached, at least */
         _Atomic uint64_t released;   /* head: all rings before this place have been given back */
+        _Alignas(MPROC__LINE) mproc__word n;
+        mproc__word last;
         struct mproc__queue_tally tally[2];
         _Alignas(MPROC__LINE) mproc__word armed;
         mproc__word rung;
@@ -188,6 +191,24 @@ mproc__window_at(const struct mproc__window *window, uint64_t position)
         uint8_t *ring = (uint8_t *)atomic_load_explicit(&window->ring, memory_order_relaxed);
 
         return ring + window->bytes_at + (position & (window->bytes - 1));
+}
+
+/* Small messages are copied without a call. */
+static inline void
+mproc__ring_copy(void *restrict to, const void *restrict from, size_t len)
+{
+        enum { PIECE = 16, SMALL = 128 };
+        size_t i = 0;
+
+        if (len < PIECE || len > SMALL) {
+                memcpy(to, from, len);
+                return;
+        }
+        do {
+                memcpy((char *)to + i, (const char *)from + i, PIECE);
+                i += PIECE;
+        } while (i + PIECE <= len);
+        memcpy((char *)to + len - PIECE, (const char *)from + len - PIECE, PIECE);
 }
 
 /* Copy the message of a ring for one message in or out.  len is at most the ring's bytes.  -ENOSPC, -EFAULT, -errno.
