@@ -416,6 +416,67 @@ START_METHOD_TEST(a_long_wait_is_no_deadlock_and_tells_who_holds)
         mproc_lock_free(lock);
 }
 
+static int
+sleep_somewhere(mproc_args *args)
+{
+        char byte;
+
+        switch ((int)mproc_args_int(args, 0)) {
+        case 0:
+                return mproc_queue_get(mproc_args_queue(args, 1), &byte, 1, NULL, MPROC_FOREVER);
+        case 1:
+                return mproc_queue_put(mproc_args_queue(args, 2), "x", 1, MPROC_FOREVER);
+        case 2:
+                return mproc_event_wait(mproc_args_event(args, 3), MPROC_FOREVER);
+        case 3:
+                return mproc_barrier_wait(mproc_args_barrier(args, 4), MPROC_FOREVER) >= 0 ? 0 : 1;
+        default:
+                CHECK_OK(mproc_condition_acquire(mproc_args_condition(args, 5), MPROC_FOREVER));
+                return mproc_condition_wait(mproc_args_condition(args, 5), MPROC_FOREVER);
+        }
+}
+
+START_METHOD_TEST(waits_for_what_nobody_holds_are_told)
+{
+        static const char *const what[] = { " s for a message of queue ", " s for room in queue ", " s for event ",
+                                            " s for the others at barrier ", " s for condition " };
+        enum { KINDS = 5 };
+        mproc_queue *empty, *full;
+        mproc_event *event;
+        mproc_barrier *barrier;
+        mproc_condition *condition;
+        mproc_process *p[KINDS + 1];
+        char *text, *first;
+
+        turn_on(MPROC_FOREVER);
+        CHECK_OK(mproc_queue_create(ctx, 0, &empty));
+        CHECK_OK(mproc_queue_create(ctx, 1, &full));
+        CHECK_OK(mproc_queue_put(full, "x", 1, MPROC_NOWAIT));
+        CHECK_OK(mproc_event_create(ctx, &event));
+        CHECK_OK(mproc_barrier_create(ctx, 2, MPROC_FOREVER, &barrier));
+        CHECK_OK(mproc_condition_create(ctx, NULL, &condition));
+        for (int i = 0; i < KINDS + 1; i++) /* two getters: one of them waits for the other */
+                p[i] = start(ctx, sleep_somewhere, MPROC_ARGS(i % KINDS, empty, full, event, barrier, condition));
+        text = await_waits(KINDS + 1);
+        for (int i = 0; i < KINDS; i++)
+                CHECK_CONTAINS(text, what[i]);
+        first = strstr(text, what[0]);
+        CHECK(first && strstr(first + 1, what[0]));
+        free(text);
+        CHECK_INT(mproc_deadlock_find(&text), 0);
+        free(text);
+        for (int i = 0; i < KINDS + 1; i++) {
+                CHECK_OK(mproc_process_kill(p[i]));
+                finish(p[i], -SIGKILL);
+        }
+        free(await_waits(0));
+        mproc_queue_free(empty);
+        mproc_queue_free(full);
+        mproc_event_free(event);
+        mproc_barrier_free(barrier);
+        mproc_condition_free(condition);
+}
+
 /* The stopped one cannot take over what the killed one held: only the records say that they wait for each other. */
 START_METHOD_TEST(the_dead_wait_for_nobody)
 {

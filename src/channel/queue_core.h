@@ -34,6 +34,7 @@
 #include "platform/memory.h"
 #include "shm/segment.h"
 #include "sync/counter.h"
+#include "sync/waits.h"
 
 #define MPROC__QUEUE_COUNT_MAX                                                                                       \
         0x3fffffffu /* messages in a queue without a limit of its own; what is more is damage */
@@ -87,6 +88,10 @@ struct mproc__queue_wait {
 int64_t mproc__queue_deadline(struct mproc__queue_wait *wait);
 
 /* --- queue_end.c ----------------------------------------------------------------------------------- */
+
+/* For sync/waits.h: what getters and putters wait for.  arg: the queue. */
+void mproc__queue_describe_get(void *arg, struct mproc__wait_subject *ret);
+void mproc__queue_describe_put(void *arg, struct mproc__wait_subject *ret);
 
 /* May this handle be used?  MPROC_EHANDLE, MPROC_ECLOSED, with words. */
 int mproc__queue_fail_check(const struct mproc_queue *queue);

@@ -11,6 +11,7 @@
 #include "program/slot.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define MS               INT64_C(1000000)
 #define HOLD_SLICE_FIRST (10 * MS)
@@ -151,15 +152,39 @@ mproc__queue_sleep_on(struct mproc_queue *queue, struct mproc__queue_end *theirs
         return r;
 }
 
+void
+mproc__queue_describe_get(void *arg, struct mproc__wait_subject *ret)
+{
+        const struct mproc_queue *queue = arg;
+
+        (void)snprintf(ret->what, sizeof ret->what, "a message of queue %llu",
+                       (unsigned long long)queue->segment->identity[1]);
+}
+
+void
+mproc__queue_describe_put(void *arg, struct mproc__wait_subject *ret)
+{
+        const struct mproc_queue *queue = arg;
+
+        (void)snprintf(ret->what, sizeof ret->what, "room in queue %llu",
+                       (unsigned long long)queue->segment->identity[1]);
+}
+
 static int
 enter(struct mproc_queue *queue, struct mproc__queue_end *end, struct mproc__queue_wait *wait,
       bool (*hopeless)(void *))
 {
+        bool get = end == &queue->shm->head;
+        mproc__wait_describe_fn *describe = get ? mproc__queue_describe_get : mproc__queue_describe_put;
+        struct mproc__wait note = { 0 };
         int r;
 
         atomic_fetch_add(&queue->sleepers, 1);
+        if (!wait->nowait)
+                mproc__wait_note(&note, describe, queue);
         r = mproc__counter_enter(&end->lock, wait->nowait ? 0 : mproc__queue_deadline(wait), wait->nowait, hopeless,
                                  queue, &queue->closed);
+        mproc__wait_end(&note, false, describe, queue);
         atomic_fetch_sub(&queue->sleepers, 1);
         return r;
 }

@@ -158,15 +158,19 @@ static __attribute__((noinline)) int
 await_message(struct mproc_queue *queue, uint32_t n, struct mproc__queue_wait *wait)
 {
         struct mproc__queue_shm *shm = queue->shm;
+        struct mproc__wait note = { 0 };
         int64_t slice = SLICE_FIRST;
         int r = 0;
 
+        if (!wait->nowait)
+                mproc__wait_note(&note, mproc__queue_describe_get, queue);
         while (r == 0 && atomic_load_explicit(&shm->tail.n, memory_order_acquire) == n) {
                 if (mproc__queue_has_ended(queue))
                         r = mproc__queue_await_end(queue, n, wait);
                 else if ((r = sleep_on_tail(queue, n, wait, &slice)) == MPROC_ECLOSED && !atomic_load(&queue->closed))
                         r = 0; /* shut down while we slept */
         }
+        mproc__wait_end(&note, false, mproc__queue_describe_get, queue);
         return r;
 }
 

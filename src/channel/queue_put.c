@@ -220,15 +220,19 @@ static __attribute__((noinline)) int
 await_room(struct mproc_queue *queue, uint32_t n, uint64_t len, struct mproc__queue_wait *wait)
 {
         struct mproc__queue_shm *shm = queue->shm;
+        struct mproc__wait note = { 0 };
         bool waited = false;
         uint32_t h;
         int r;
 
         while ((r = has_room(queue, n, len, &h)) == 0) {
+                if (!waited && !wait->nowait)
+                        mproc__wait_note(&note, mproc__queue_describe_put, queue);
                 if ((r = mproc__queue_sleep_on(queue, &shm->head, &shm->tail, h, wait)) < 0)
-                        return r;
+                        break;
                 waited = true;
         }
+        mproc__wait_end(&note, false, mproc__queue_describe_put, queue);
         if (r > 0 && waited && !wait->nowait)
                 r = await_more_room(queue, n, len, h);
         return r < 0 ? r : 0;

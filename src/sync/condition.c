@@ -20,6 +20,7 @@
 #include "sync/owned_object.h"
 #include "sync/rlock.h"
 #include "sync/tickets.h"
+#include "sync/waits.h"
 #include "wire/codec.h"
 
 #include <errno.h>
@@ -204,12 +205,20 @@ acquire_again(struct mproc_condition *condition, uint32_t me, uint32_t depth)
 
 /* --- wait and notify ------------------------------------------------------------------------------------ */
 
+/* For sync/waits.h. */
+static void
+describe(void *arg, struct mproc__wait_subject *ret)
+{
+        mproc__wait_number(arg, "condition", ret->what);
+}
+
 /* The lock is held.  As mproc_condition_wait, without words for time. */
 static int
 wait_until(struct mproc_condition *condition, uint32_t me, int64_t deadline_ns)
 {
         uint32_t depth = atomic_load_explicit(&condition->owned->depth, memory_order_relaxed);
         mproc__slot_id id = me & ~MPROC__OWNED_BIT;
+        struct mproc__wait note = { 0 };
         int ticket, r, again;
 
         if ((ticket = mproc__tickets_take(condition->tickets, id)) < 0)
@@ -218,7 +227,9 @@ wait_until(struct mproc_condition *condition, uint32_t me, int64_t deadline_ns)
         MPROC_POINT("condition.wait.entered");
         (void)mproc__owned_release(condition->owned);
         MPROC_POINT("condition.wait.released");
+        mproc__wait_note(&note, describe, condition->tickets);
         r = mproc__tickets_sleep(condition->tickets, (unsigned)ticket, id, &condition->owned->word, deadline_ns);
+        mproc__wait_end(&note, false, describe, condition->tickets);
         again = acquire_again(condition, me, depth);
         if (r == 0)
                 mproc__tickets_give(condition->tickets, (unsigned)ticket);

@@ -29,6 +29,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define YOUNG_NS INT64_C(10000000) /* waits without holders are written down at once, and told when others are */
+
 struct node {
         struct mproc__wait_record record;
         bool stuck, told;
@@ -413,11 +415,16 @@ tell_circles(struct picture *picture, FILE *out)
 static int
 tell_waits(struct picture *picture, FILE *out)
 {
-        for (size_t i = 0; i < picture->count; i++) {
+        int n = 0;
+
+        for (size_t i = 0; i < picture->count && n < INT32_MAX; i++) {
+                if (picture->now_ns - picture->node[i].record.since_ns < YOUNG_NS)
+                        continue;
                 tell_chain(picture, &picture->node[i], false, out);
                 (void)fputc('\n', out);
+                n++;
         }
-        return picture->count < INT32_MAX ? (int)picture->count : INT32_MAX;
+        return n;
 }
 
 static int

@@ -32,6 +32,7 @@
 #include "platform/futex.h"
 #include "platform/platform.h"
 #include "shm/small.h"
+#include "sync/waits.h"
 #include "wire/codec.h"
 
 #include <errno.h>
@@ -151,6 +152,13 @@ mproc_event_is_set(mproc_event *event)
         return r < 0 ? r : !(atomic_load(event->word) & UNSET);
 }
 
+/* For sync/waits.h. */
+static void
+describe(void *arg, struct mproc__wait_subject *ret)
+{
+        mproc__wait_number(arg, "event", ret->what);
+}
+
 /* The first look is v, and it was not set.  0 or MPROC_ETIMEDOUT. */
 static int
 sleep_until_set(mproc__word *word, uint32_t v, int64_t deadline_ns)
@@ -182,16 +190,20 @@ sleep_until_set(mproc__word *word, uint32_t v, int64_t deadline_ns)
 int
 mproc_event_wait(mproc_event *event, int64_t timeout_ms)
 {
+        struct mproc__wait note = { 0 };
         uint32_t v;
         int r;
 
         if ((r = check(event)) < 0)
                 return r;
         v = atomic_load(event->word);
-        if ((v & UNSET) && timeout_ms == 0)
+        if ((v & UNSET) && timeout_ms == 0) {
                 r = MPROC_ETIMEDOUT;
-        else if (v & UNSET)
+        } else if (v & UNSET) {
+                mproc__wait_note(&note, describe, event->word);
                 r = sleep_until_set(event->word, v, mproc__deadline(timeout_ms));
+                mproc__wait_end(&note, false, describe, event->word);
+        }
         if (r < 0)
                 return mproc__fail(r, "the event was not set in time");
         MPROC__TSAN_ACQUIRE(event->word);

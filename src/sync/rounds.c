@@ -7,6 +7,7 @@
 #include "sync/rounds.h"
 #include "core/point.h"
 #include "platform/platform.h"
+#include "sync/waits.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -304,8 +305,8 @@ outcome(struct mproc__party *party, uint32_t state)
         return (state & BROKEN) ? MPROC_EBROKEN : 1;
 }
 
-int
-mproc__rounds_wait(struct mproc__party *party, int64_t deadline_ns)
+static int
+wait_for_round(struct mproc__party *party, int64_t deadline_ns)
 {
         unsigned spins = mproc__word_spin_limit();
         int64_t slice = SLICE_FIRST;
@@ -330,6 +331,25 @@ mproc__rounds_wait(struct mproc__party *party, int64_t deadline_ns)
                 }
                 sleep_once(party, v, deadline_ns, &slice);
         }
+}
+
+/* For sync/waits.h. */
+static void
+describe(void *arg, struct mproc__wait_subject *ret)
+{
+        mproc__wait_number(arg, "the others at barrier", ret->what);
+}
+
+int
+mproc__rounds_wait(struct mproc__party *party, int64_t deadline_ns)
+{
+        struct mproc__wait note = { 0 };
+        int r;
+
+        mproc__wait_note(&note, describe, party->view.rounds);
+        r = wait_for_round(party, deadline_ns);
+        mproc__wait_end(&note, false, describe, party->view.rounds);
+        return r;
 }
 
 int

@@ -323,6 +323,20 @@ mproc__wait_look_slow(struct mproc__wait *wait, mproc__wait_describe_fn *describ
         errno = saved;
 }
 
+void
+mproc__wait_note_slow(struct mproc__wait *wait, mproc__wait_describe_fn *describe, void *arg)
+{
+        struct mproc__wait_subject subject;
+        int saved = errno;
+
+        memset(&subject, 0, sizeof subject);
+        subject.kind = MPROC__WAIT_EVENT;
+        describe(arg, &subject);
+        wait->since_ns = mproc__plat_now_ns();
+        write_record(wait, &subject, wait->since_ns);
+        errno = saved;
+}
+
 /* Out of time: was it in a circle?  Looked at while the record still stands. */
 void
 mproc__wait_end_slow(struct mproc__wait *wait, bool timed_out, mproc__wait_describe_fn *describe, void *arg)

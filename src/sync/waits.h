@@ -101,6 +101,7 @@ struct mproc__wait {
 };
 
 void mproc__wait_look_slow(struct mproc__wait *wait, mproc__wait_describe_fn *describe, void *arg, bool at_end);
+void mproc__wait_note_slow(struct mproc__wait *wait, mproc__wait_describe_fn *describe, void *arg);
 void mproc__wait_end_slow(struct mproc__wait *wait, bool timed_out, mproc__wait_describe_fn *describe, void *arg);
 
 /*
@@ -112,6 +113,17 @@ mproc__wait_look(struct mproc__wait *wait, mproc__wait_describe_fn *describe, vo
 {
         if (mproc__waits_on())
                 mproc__wait_look_slow(wait, describe, arg, false);
+}
+
+/*
+ * For waits that nobody in particular can end: written once, for people, before the thread sleeps.  Calls no code of
+ * the user, and may be called inside a queue.
+ */
+static inline void
+mproc__wait_note(struct mproc__wait *wait, mproc__wait_describe_fn *describe, void *arg)
+{
+        if (mproc__waits_on())
+                mproc__wait_note_slow(wait, describe, arg);
 }
 
 /* It will not sleep any more. */
