@@ -382,6 +382,7 @@ mproc_heap_dealloc(mproc_heap *heap, uint64_t offset)
                 if (__builtin_expect(mproc__heap_kind(word) != MPROC__HEAP_HELD, 0))
                         return mproc__heap_fail_free(heap, offset);
         while (!atomic_compare_exchange_weak(place.word, &word, MPROC__HEAP_FREE));
+        MPROC_POINT("heap.dealloc.freed");
         mproc__heap_freed(heap, place.head, place.index, place.class_index);
         return 0;
 }
