@@ -146,8 +146,8 @@ MPROC_API int mproc_semaphore_attach(mproc_context *ctx, const char *name, mproc
  */
 MPROC_API int mproc_semaphore_unlink(const char *name);
 
-/* Take one permit, waiting at most timeout_ms.  MPROC_ETIMEDOUT, MPROC_ECORRUPT, MPROC_EDEADLK, MPROC_EHANDLE.
- * Origin: Semaphore.acquire. */
+/* Take one permit, waiting at most timeout_ms; passed by no more often than at a lock, 10,000 + 2 n times.
+ * MPROC_ETIMEDOUT, MPROC_ECORRUPT, MPROC_EDEADLK, MPROC_EHANDLE.  Origin: Semaphore.acquire. */
 MPROC_API int mproc_semaphore_acquire(mproc_semaphore *semaphore, int64_t timeout_ms);
 
 /*

@@ -15,6 +15,11 @@
  * lock, gives it up, and gives their permits back under the tail's: nobody ever holds both.
  *
  * Nobody waits for head.n, since a release always has room: head.armed is not used.
+ *
+ * The leader has the next permit for sure; who becomes leader is a matter of the head's lock, which whoever comes by
+ * may take.  So those who take it are counted while others wait for it, and after 10,000 of them those others have
+ * their turns (turns.h), as with a lock of the user's.  It is told here and not in robust.h, since the locks inside
+ * queues can do without.
  */
 #include "core/error.h"
 #include "core/point.h"
@@ -24,9 +29,10 @@
 
 #include <errno.h>
 
-#define MS          INT64_C(1000000)
-#define SLICE_FIRST (10 * MS)
-#define SLICE_LAST  (100 * MS)
+#define MS            INT64_C(1000000)
+#define SLICE_FIRST   (10 * MS)
+#define SLICE_LAST    (100 * MS)
+#define SLICE_COUNTED (1000 * MS)
 
 static int
 check(const struct mproc_semaphore *semaphore)
@@ -63,14 +69,6 @@ is_hopeless(void *arg)
         return shm->holders == 0 || (leader != 0 && !mproc__word_owner_is_gone(leader));
 }
 
-static int
-enter(struct mproc__robust *lock, int64_t deadline_ns, bool nowait, struct mproc__semaphore_shm *shm)
-{
-        if (mproc__robust_try(lock, mproc__word_thread()))
-                return 0;
-        return mproc__counter_enter(lock, deadline_ns, nowait, is_hopeless, shm, NULL);
-}
-
 /* What take_locked found, beside errors. */
 enum { TAKEN = 0, DEAD_FOUND = 1, SLICE_OVER = 2 };
 
@@ -79,7 +77,69 @@ struct wait {
         int64_t deadline_ns;
         int64_t slice_ns;
         struct mproc__permits_dead dead;
+        struct mproc__turn turn;
 };
+
+/*
+ * Before the gate: sleep until it opens, or nobody comes through it, or the time is up.  Who waits on the head's
+ * lock is woken by it, and not by the gate.
+ */
+static void
+wait_for_turn(struct mproc__semaphore_end *head, struct mproc__turn *turn, int64_t deadline_ns)
+{
+        mproc__turns_wait(&head->turns, turn);
+        while (!mproc__turns_mine(&head->turns, turn) && !mproc__deadline_passed(deadline_ns)) {
+                uint32_t gate = atomic_load_explicit(&head->turns.gate, memory_order_relaxed);
+                int64_t until = mproc__plat_now_ns() + MPROC__TURNS_STUCK_NS;
+                bool free = mproc__robust_owner(&head->lock) == 0;
+                int r;
+
+                if ((gate & 0xffff) == 0)
+                        continue;
+                MPROC_POINT("semaphore.gate.sleep");
+                r = mproc__word_wait(&head->turns.gate, gate, until < deadline_ns ? until : deadline_ns);
+                if (r == -ETIMEDOUT && until <= deadline_ns && free && mproc__robust_owner(&head->lock) == 0)
+                        turn->stuck = gate;
+        }
+}
+
+/*
+ * By turns.  Who sleeps on the lock looks at times whether he still counts: turns of one who died or was stopped are
+ * found void together with those of all who slept then.
+ */
+static int
+enter_by_turns(struct mproc__semaphore_shm *shm, struct wait *wait)
+{
+        struct mproc__semaphore_end *head = &shm->head;
+        struct mproc__word_thread *self = mproc__word_thread();
+        int64_t until;
+        int r;
+
+        do {
+                mproc__word_clear_pending(self);
+                wait_for_turn(head, &wait->turn, wait->deadline_ns);
+                mproc__word_set_pending(self, &head->lock.word);
+                until = mproc__plat_now_ns() + SLICE_COUNTED;
+                if (until > wait->deadline_ns)
+                        until = wait->deadline_ns;
+                r = mproc__counter_enter(&head->lock, until, false, NULL, NULL, NULL);
+        } while (r == MPROC_ETIMEDOUT && until < wait->deadline_ns);
+        return r;
+}
+
+/* Take the head's lock: at once if it is free and nobody has waited too long for it. */
+static int
+enter(struct mproc__semaphore_shm *shm, struct wait *wait, bool nowait)
+{
+        struct mproc__semaphore_end *head = &shm->head;
+
+        if ((nowait || mproc__turns_mine(&head->turns, &wait->turn)) &&
+            mproc__robust_try(&head->lock, mproc__word_thread()))
+                return 0;
+        if (nowait)
+                return mproc__counter_enter(&head->lock, 0, true, is_hopeless, shm, NULL);
+        return enter_by_turns(shm, wait);
+}
 
 /*
  * Nothing is there; the head's lock is held.  Where the permits of the dead come back, sleep for
@@ -125,6 +185,7 @@ take_locked(struct mproc_semaphore *semaphore, struct wait *wait)
                 entry = mproc__permits_intend_acquire(&semaphore->permits, n);
         atomic_store_explicit(&shm->head.n, n + 1, memory_order_release);
         MPROC_POINT("semaphore.acquire.taken");
+        mproc__turns_pass(&shm->head.turns);
         if (semaphore->permits.shm)
                 mproc__permits_acquired(&semaphore->permits, entry);
         return TAKEN;
@@ -169,9 +230,11 @@ acquire(struct mproc_semaphore *semaphore, struct wait *wait, bool nowait)
 
         do {
                 wait->dead.count = 0;
-                if ((r = enter(&shm->head.lock, wait->deadline_ns, nowait, shm)) < 0)
+                if ((r = enter(shm, wait, nowait)) < 0)
                         return r;
                 r = take_locked(semaphore, wait);
+                if (r > 0 && !nowait) /* who gives the lock up to come back keeps his turn */
+                        mproc__turns_wait(&shm->head.turns, &wait->turn);
                 mproc__robust_unlock(&shm->head.lock);
                 for (unsigned i = 0; i < wait->dead.count; i++)
                         if ((failed = restore(semaphore, &wait->dead, i)) < 0)
@@ -216,10 +279,15 @@ static int
 acquire_or_wait(struct mproc_semaphore *semaphore, struct wait *wait, bool nowait)
 {
         struct acquisition a = { semaphore, wait };
+        int r;
 
+        wait->turn = (struct mproc__turn){ .counted = false };
         if (nowait || !mproc__waits_on())
-                return acquire(semaphore, wait, nowait);
-        return mproc__wait_watched(acquire_until, describe, &a, wait->deadline_ns);
+                r = acquire(semaphore, wait, nowait);
+        else
+                r = mproc__wait_watched(acquire_until, describe, &a, wait->deadline_ns);
+        mproc__turns_leave(&semaphore->shm->head.turns, &wait->turn);
+        return r;
 }
 
 int

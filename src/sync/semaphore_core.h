@@ -14,6 +14,7 @@
 #include "sync/counter.h"
 #include "sync/permits.h"
 #include "sync/semaphore.h"
+#include "sync/turns.h"
 
 #include <mproc/sync.h>
 #include <stddef.h>
@@ -22,13 +23,15 @@
  * In shared memory.  Down to reserved: constant once the creator's call has returned.
  *   tail.lock   held to release; tail.n: changed by its holder
  *   head.lock   held to acquire, also asleep; head.n, tail.armed: changed by its holder
+ *   head.turns  who may take that lock next (turns.h); tail.turns is not used
  * Anybody reads n and armed.
  */
 struct mproc__semaphore_end {
         struct mproc__robust lock;
         mproc__word n;
         mproc__word armed;
-        uint32_t reserved[5];
+        struct mproc__turns turns;
+        uint32_t reserved;
 };
 struct mproc__semaphore_shm {
         uint32_t magic;

@@ -171,6 +171,35 @@ role_acquire_all(mproc_args *args)
                 role_acquire(args);
 }
 
+/* One waits behind another, and is stopped; 10,000 pass him by; who comes then dies before the gate. */
+START_METHOD_TEST(death_before_the_gate_of_a_semaphore)
+{
+        mproc_process *leader, *waiter;
+        mproc_semaphore *s;
+
+        CHECK_OK(mproc_semaphore_create(ctx, NULL, 0, &s));
+        leader = cast(ctx, role_acquire, MPROC_ARGS(s));
+        await_asleep(leader);
+        waiter = cast(ctx, role_acquire, MPROC_ARGS(s));
+        await_asleep(waiter);
+        CHECK(kill(mproc_process_pid(waiter), SIGSTOP) == 0);
+        CHECK_OK(mproc_semaphore_release(s));
+        CHECK_OK(mproc_process_join(leader, scaled_ms(SERVED_MS)));
+        mproc_process_free(leader);
+        for (int i = 0; i < PASSES + 10; i++) {
+                CHECK_OK(mproc_semaphore_release(s));
+                CHECK_OK(mproc_semaphore_acquire(s, MPROC_NOWAIT));
+        }
+        await_death(cast_victim(ctx, "semaphore.gate.sleep", role_acquire, MPROC_ARGS(s)), "semaphore.gate.sleep");
+        CHECK_OK(mproc_semaphore_release(s));
+        let_run(waiter);
+        CHECK_OK(mproc_process_join(waiter, scaled_ms(SERVED_MS)));
+        mproc_process_free(waiter);
+        CHECK_OK(mproc_semaphore_release(s));
+        CHECK_OK(mproc_semaphore_acquire(s, scaled_ms(SERVED_MS)));
+        mproc_semaphore_free(s);
+}
+
 static void
 role_release(mproc_args *args)
 {

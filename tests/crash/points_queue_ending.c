@@ -88,9 +88,12 @@ START_METHOD_TEST(death_while_shutting_down)
 }
 
 static void
-stop_at(const char *plan)
+stop_at(const char *point)
 {
+        char *plan = text_format("%s=stop", point);
+
         CHECK(setenv("MPROC_POINT", plan, 1) == 0);
+        free(plan);
 }
 
 static void
@@ -124,7 +127,7 @@ kill_it(mproc_process *process)
 static void
 role_stop_in_shutdown(mproc_args *args)
 {
-        stop_at("queue.shutdown.announced=stop");
+        stop_at("queue.shutdown.announced");
         role_shut_down(args);
 }
 
@@ -180,7 +183,7 @@ role_wait_slowly(mproc_args *args)
 {
         mproc_waitable queue = { .type = MPROC_ARG_QUEUE, .fd = -1, .handle = mproc_args_queue(args, 0) };
 
-        stop_at("queue.poll.empty=stop");
+        stop_at("queue.poll.empty");
         CHECK_INT(mproc_wait(&queue, 1, scaled_ms(SERVED_MS)), 1);
 }
 
@@ -225,7 +228,7 @@ role_stop_in_commit(mproc_args *args)
 {
         void *place;
 
-        stop_at("queue.commit.described=stop");
+        stop_at("queue.commit.described");
         CHECK_OK(mproc_queue_reserve(mproc_args_queue(args, 0), 1, &place, MPROC_FOREVER));
         CHECK_OK(mproc_queue_commit(mproc_args_queue(args, 0), 1));
 }

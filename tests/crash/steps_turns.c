@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * crash/steps_turns.c - deaths at the gate of a lock (sync/turns.h): of one who is behind it, of one before it, and
- * of the one who closes it.
+ * crash/steps_turns.c - deaths at the gate of a lock or semaphore (sync/turns.h): of one who is behind it, of one
+ * before it, and of the one who closes it.
  *
  * Runs in: test processes.
  *
@@ -114,5 +114,68 @@ SCENE(release_that_closes_the_gate)
         mark();
         CHECK_MSG(helped(0) && helped(1), "the lock has no living owner, and a waiter sleeps");
         expect_lock_works();
+        return fate;
+}
+
+/* --- a semaphore's ---------------------------------------------------------------------------------------- */
+
+/* One who waits for the head's lock behind the gate, stopped on his way out of his sleep; no permit is there. */
+static pid_t
+close_semaphore_behind_one(void)
+{
+        pid_t waiter;
+
+        stage_open(0, 0);
+        help(6, do_wait_permit); /* the leader */
+        waiter = make_victim(do_wait_permit);
+        run_to_sleep(waiter);
+        mark();
+        CHECK_OK(mproc_semaphore_release(stage.semaphore));
+        CHECK_MSG(helped(6), "a permit is there, and a waiter sleeps");
+        await_waking(waiter);
+        for (int i = 0; i < PASSES; i++) {
+                CHECK_OK(mproc_semaphore_release(stage.semaphore));
+                CHECK_OK(mproc_semaphore_acquire(stage.semaphore, 0));
+        }
+        return waiter;
+}
+
+static void
+serve_with_permits(int i)
+{
+        unsigned value;
+
+        for (int k = 0; k < 3 && !board->done[i]; k++) { /* the dead may have taken one with them */
+                CHECK_OK(mproc_semaphore_value(stage.semaphore, &value));
+                if (value == 0)
+                        CHECK_OK(mproc_semaphore_release(stage.semaphore));
+                (void)usleep(300);
+        }
+        mark();
+        CHECK_MSG(helped(i), "a permit is there, nobody comes through the gate, and a waiter sleeps");
+}
+
+SCENE(pass_the_gate_of_a_semaphore_while_one_waits_before_it)
+{
+        pid_t victim = close_semaphore_behind_one();
+        enum fate fate;
+
+        help(0, do_wait_permit);
+        CHECK_OK(mproc_semaphore_release(stage.semaphore));
+        fate = step_and_kill(victim, steps);
+        serve_with_permits(0);
+        return fate;
+}
+
+SCENE(wait_before_the_gate_of_a_semaphore)
+{
+        pid_t behind = close_semaphore_behind_one(), victim;
+        enum fate fate;
+
+        victim = make_victim(do_wait_permit);
+        fate = step_and_kill(victim, steps);
+        help(0, do_wait_permit);
+        kill_and_reap(behind);
+        serve_with_permits(0);
         return fate;
 }
