@@ -3,7 +3,7 @@
 # Layer by layer, as ARCHITECTURE.md has them: so what a newborn child runs through lies close together, and
 # it pays for few page faults.
 set(MPROC_SOURCES)
-foreach(layer core platform wire program tracker start context shm sync memory process channel)
+foreach(layer core platform wire program tracker start context shm sync memory process channel pool)
         file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${layer}/*.c)
         list(APPEND MPROC_SOURCES ${sources})
 endforeach()

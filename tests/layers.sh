@@ -5,7 +5,7 @@
 set -eu
 cd "$SOURCE/src"
 
-layers="core platform wire program tracker start context shm sync memory process channel"
+layers="core platform wire program tracker start context shm sync memory process channel pool"
 bad=0
 below=
 for layer in $layers; do

@@ -22,5 +22,8 @@
 #include <mproc/shm.h>
 #include <mproc/heap.h>
 #include <mproc/array.h>
+#include <mproc/task.h>
+#include <mproc/future.h>
+#include <mproc/pool.h>
 
 #endif

@@ -60,6 +60,8 @@ uint64_t mproc__plat_process_start_time(pid_t pid);      /* ticks since boot; 0 
 int mproc__plat_cpu_count(void);
 bool mproc__plat_under_valgrind(void);                   /* a debugger that knows less than the kernel */
 
+int64_t mproc__plat_resident_bytes(pid_t pid);           /* memory of a process in use; 0 if unknown */
+
 /* --- starting processes: see linux/spawn.c ------------------------------------------------------ */
 
 struct mproc__plat_spawn {
