@@ -215,8 +215,7 @@ START_METHOD_TEST(a_join_of_one_who_waits_for_us_is_told)
                         break;
         }
         expect_part(mproc_last_error(), "; deadlock: ", "MainProcess", getpid(), " has waited ");
-        expect_part(mproc_last_error(), " s for the end of ", "heir",
-                          mproc_process_pid(p), ", who has waited ");
+        expect_part(mproc_last_error(), " s for the end of ", "heir", mproc_process_pid(p), ", who has waited ");
         expect_part(mproc_last_error(), " s for lock 'held', held by ", "MainProcess", getpid(), "");
         CHECK_OK(mproc_lock_release(lock));
         finish(p, 0);
@@ -332,8 +331,8 @@ START_METHOD_TEST(a_condition_that_takes_its_lock_back_is_a_wait_for_it)
         while (r == MPROC_ETIMEDOUT && !strstr(mproc_last_error(), "deadlock"));
         CHECK_INT(r, MPROC_ETIMEDOUT);
         CHECK_CONTAINS(mproc_last_error(), "for recursive lock ");
-        expect_part(mproc_last_error(), "for lock 'held over a wait', held by ", "sleeper",
-                          mproc_process_pid(p), ", who");
+        expect_part(mproc_last_error(), "for lock 'held over a wait', held by ", "sleeper", mproc_process_pid(p),
+                    ", who");
         CHECK_OK(mproc_condition_release(condition));
         finish(p, 0);
         free(text);
@@ -566,7 +565,8 @@ START_METHOD_TEST(all_generations_inherit_it)
         finish(start(ctx, is_off, MPROC_NO_ARGS), 0);
 }
 
-/* --- the log ----------------------------------------------------------------------------------------------------- */
+/* --- the log -----------------------------------------------------------------------------------------------------
+ */
 
 struct heard {
         _Atomic int long_waits, deadlocks;
@@ -623,7 +623,8 @@ TEST(a_long_wait_tells_the_log_once)
         mproc_lock_free(lock);
 }
 
-/* --- names ---------------------------------------------------------------------------------------------------------- */
+/* --- names
+ * ---------------------------------------------------------------------------------------------------------- */
 
 TEST(a_lock_has_a_name_or_a_number)
 {

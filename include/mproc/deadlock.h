@@ -37,16 +37,17 @@ extern "C" {
 MPROC_API int mproc_set_deadlock_detection(int on, int64_t report_after_ms);
 
 /*
- * Are there threads of this program that wait for each other?  1: *ret_text tells of each
- * circle, a line with '\n' each: who waits how long for what, and who holds it.  0: no, and it is "".  The caller
- * frees it with free().  A circle is seen some 200 ms after it has closed.  Any process of the program may ask.  -ENODATA: detection is off;
- * -ENOMEM; MPROC_EPROGRAM.  MT-Safe.
+ * Are there threads of this program that wait for each other?  1: *ret_text tells of each circle, and of those who
+ * wait for one, a line with '\n' each: who waits how long for what, and who holds it.  0: no, and it is "".  The
+ * caller frees it with free().  A circle is seen some 200 ms after it has closed.  Any process of the program may
+ * ask.  -ENODATA: detection is off; -ENOMEM; MPROC_EPROGRAM.  MT-Safe.
  */
 MPROC_API int mproc_deadlock_find(char **ret_text);
 
 /*
- * All waits of the program's processes that have lasted for 10 ms or more: how many, and a line with '\n' for each in *ret_text, the longest
- * first.  The caller frees it with free().  At most 16 threads of a process are shown.  Errors as above.  MT-Safe.
+ * All waits of the program's processes that have lasted for 10 ms or more, also for what nobody in particular holds:
+ * how many, and a line with '\n' for each in *ret_text, the longest first.  The caller frees it with free().  At most
+ * 16 threads of a process are shown.  Errors as above.  MT-Safe.
  */
 MPROC_API int mproc_deadlock_waits(char **ret_text);
 

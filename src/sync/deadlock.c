@@ -14,10 +14,10 @@
  *     before H's beginning).  From there on H sleeps, and gives up nothing as long as he does.
  *   - The records are read twice, and each wait of the circle is found both times.  So all of them were in progress
  *     at the moment between, and each thread still held then what it was seen to hold.
- * What a process holds, and not a thread (permits), counts as held by threads that sleep if all its threads do, at one
- * look.  A process ends with its main thread.  Others could still release what they do not hold, or call exit() in
- * another thread: no program relies on that to go on, or then only a timeout can tell.  A wait
- * whose holders are unknown is never stuck.
+ * What a process holds, and not a thread (permits), counts as held by threads that sleep if all its threads do, at
+ * one look.  A process ends with its main thread.  Others could still release what they do not hold, or call exit()
+ * in another thread: no program relies on that to go on, or then only a timeout can tell.  A wait whose holders are
+ * unknown is never stuck.
  */
 #include "sync/deadlock.h"
 #include "core/error.h"
@@ -260,7 +260,9 @@ tell_wait(const struct picture *picture, const struct node *node, FILE *out)
         if (subject->kind == MPROC__WAIT_EVENT)
                 return;
         if (subject->holder_count == 0)
-                (void)fputs(subject->kind == MPROC__WAIT_PERMIT ? ", held by nobody that is known" : ", held by nobody", out);
+                (void)fputs(subject->kind == MPROC__WAIT_PERMIT ? ", held by nobody that is known"
+                                                                : ", held by nobody",
+                            out);
         else if (subject->holder_count == 1)
                 (void)fputs(", held by ", out);
         else
@@ -359,7 +361,7 @@ mproc__deadlock_look(mproc__slot_id slot, uint32_t number, char **ret_words)
         return stuck;
 }
 
-/* --- for the program ------------------------------------------------------------------------------------------------ */
+/* --- for the program --------------------------------------------------------------------------------- */
 
 int
 mproc_set_deadlock_detection(int on, int64_t report_after_ms)

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 /*
- * About the calling thread's own wait, whose record stands: is it held up by a circle for ever?  *ret_words is then the
- * circle, else whom it waits for; NULL: no memory.  To be freed.  Sets no words.
+ * About the calling thread's own wait, whose record stands: is it held up by a circle for ever?  *ret_words is then
+ * the circle, else whom it waits for; NULL: no memory.  To be freed.  Sets no words.
  */
 bool mproc__deadlock_look(mproc__slot_id slot, uint32_t number, char **ret_words);
 

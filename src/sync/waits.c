@@ -5,7 +5,8 @@
  * Runs in: every process that waits while detection is on.  Owns: this process's page of records in the
  * beacon, and which of them are taken; for a moment, the words of a thread's wait that timed out.
  *
- * Whether it is on, children learn with their start; after how long a wait is to be told to the log, they find in the beacon.
+ * Whether it is on, children learn with their start; after how long a wait is to be told to the log, they find in the
+ * beacon.
  */
 #include "sync/waits.h"
 #include "core/error.h"
@@ -105,8 +106,8 @@ mproc__waits_set(bool on, int64_t after_ns)
 /* --- places ------------------------------------------------------------------------------------------- */
 
 /*
- * Which of our 16 are taken: slot << 16 | a bit for each, in two halves of one word.  A forked child finds its parent's, with
- * another slot: then none of them is.
+ * Which of our 16 are taken: the slot, and a bit for each, in two halves of one word.  A forked child finds its
+ * parent's, with another slot: then none of them is.
  */
 static _Atomic uint64_t places;
 
@@ -206,7 +207,8 @@ write_record(struct mproc__wait *wait, const struct mproc__wait_subject *subject
         record.looked_ns = now;
         record.subject = *subject;
         record.check = check_of(&record);
-        if (mproc__memory_write(fd, record_at(wait->slot, wait->place), &record, sizeof record) < 0 && !wait->number) {
+        if (mproc__memory_write(fd, record_at(wait->slot, wait->place), &record, sizeof record) < 0 &&
+            !wait->number) {
                 give_place_back(wait->place);
                 return;
         }

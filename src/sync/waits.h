@@ -47,7 +47,7 @@ enum mproc__wait_kind {
 struct mproc__wait_holder {
         mproc__slot_id slot; /* 0: only the pid is known */
         uint32_t pid;
-        uint32_t thread;     /* 0: any of the process */
+        uint32_t thread; /* 0: any of the process */
 };
 
 struct mproc__wait_subject {
@@ -61,7 +61,8 @@ struct mproc__wait_subject {
 /* Fill in what is known now; it is all zeros before. */
 typedef void mproc__wait_describe_fn(void *arg, struct mproc__wait_subject *ret);
 
-/* What an object without a name is called, by its place in shared memory: "lock 4711.3", the same in all processes. */
+/* What an object without a name is called, by its place in shared memory: "lock 4711.3", the same in all processes.
+ */
 void mproc__wait_number(const void *at, const char *kind, char ret_what[MPROC__WAIT_WHAT_MAX]);
 
 /* --- the record of a wait ------------------------------------------------------------------------- */
@@ -69,16 +70,16 @@ void mproc__wait_number(const void *at, const char *kind, char ret_what[MPROC__W
 #define MPROC__WAITS_EACH 16 /* records of a slot */
 
 struct mproc__wait_record {
-        uint32_t number;       /* of the wait, among those of its process; 0: no record */
-        mproc__slot_id slot;   /* whose it is */
+        uint32_t number;     /* of the wait, among those of its process; 0: no record */
+        mproc__slot_id slot; /* whose it is */
         uint32_t pid;
-        uint32_t thread;       /* mproc__word_thread_id */
-        uint32_t main_thread;  /* 1: it is the one whose end is the process's end */
-        uint32_t threads;      /* how many threads the process had when it looked; 0: unknown */
-        int64_t since_ns;      /* from then on the thread was in this wait */
-        int64_t looked_ns;     /* the holders held it at some moment after this */
+        uint32_t thread;      /* mproc__word_thread_id */
+        uint32_t main_thread; /* 1: it is the one whose end is the process's end */
+        uint32_t threads;     /* how many threads the process had when it looked; 0: unknown */
+        int64_t since_ns;     /* from then on the thread was in this wait */
+        int64_t looked_ns;    /* the holders held it at some moment after this */
         struct mproc__wait_subject subject;
-        uint32_t check;        /* of all before */
+        uint32_t check; /* of all before */
         uint32_t reserved;
 };
 _Static_assert(sizeof(struct mproc__wait_record) <= 256, "16 records to a page");
@@ -92,11 +93,11 @@ unsigned mproc__waits_read(mproc__slot_id slot, struct mproc__wait_record ret[MP
 struct mproc__wait {
         int64_t since_ns; /* 0: not begun */
         int64_t looked_ns;
-        int64_t report_ns;  /* when to tell the log next */
-        uint32_t number;    /* 0: nothing is written */
+        int64_t report_ns; /* when to tell the log next */
+        uint32_t number;   /* 0: nothing is written */
         mproc__slot_id slot;
         uint32_t place;
-        uint32_t hash;      /* of the subject as written */
+        uint32_t hash; /* of the subject as written */
         bool told_long, told_circle;
 };
 
@@ -138,8 +139,8 @@ mproc__wait_end(struct mproc__wait *wait, bool timed_out, mproc__wait_describe_f
  * For what can be waited for in slices: wait_until(arg, deadline_ns) again and again until it returns something else
  * than MPROC_ETIMEDOUT or the deadline has passed.  To be called if mproc__waits_on().
  */
-int mproc__wait_watched(int (*wait_until)(void *arg, int64_t deadline_ns), mproc__wait_describe_fn *describe, void *arg,
-                        int64_t deadline_ns);
+int mproc__wait_watched(int (*wait_until)(void *arg, int64_t deadline_ns), mproc__wait_describe_fn *describe,
+                        void *arg, int64_t deadline_ns);
 
 /* The circle that this thread's last wait timed out in, if any, put behind the words that stand, and forgotten. */
 void mproc__wait_add_words(void);
