@@ -31,6 +31,8 @@
 #define REPORT_NS  INT64_C(2000000000)
 #define RELOOK_NS  INT64_C(5000000)
 
+#define WORDS_MAX  4096 /* messages that are read from a channel at a time */
+
 /* How long the system may take, after a process's death, until somebody has reaped it and its status is known. */
 #define SETTLE_NS INT64_C(100000000)
 
@@ -103,8 +105,11 @@ drain_locked(struct mproc__child *child)
                 char text[MPROC__STATUS_TEXT_MAX];
         } in;
 
-        /* The end is a child's last word; the fork server has one more, about a child that is its own. */
-        while (child->channel >= 0 && !(child->end_seen && child->ours)) {
+        /*
+         * The end is a child's last word; the fork server has one more, about a child that is its own.  One
+         * that never stops talking does not keep us here: no channel holds more than so many.
+         */
+        for (int i = 0; i < WORDS_MAX && child->channel >= 0 && !(child->end_seen && child->ours); i++) {
                 ssize_t n = mproc__channel_recv(child->channel, &in, sizeof in - 1, NULL, NULL, MPROC__AT_ONCE);
 
                 if (n == 0)

@@ -306,14 +306,15 @@ await_word(int channel, struct mproc__word *ret, int *ret_pidfd, int64_t deadlin
  * the request's token.  If the target has filled the channel, so that the server's hello is
  * lost, the child's first word, from before its target ran, has to do.
  */
-static int
-await_child(int channel, struct mproc__started *ret)
+int
+mproc__forkserver_await_child(int channel, struct mproc__started *ret)
 {
         int64_t deadline = MPROC__NEVER;
         struct mproc__word word;
 
         while (!mproc__deadline_passed(deadline) && await_word(channel, &word, &ret->pidfd, deadline) == 0) {
-                if (word.status.token == ret->token && word.status.kind == MPROC__STATUS_HELLO) {
+                if (word.status.token == ret->token && word.status.kind == MPROC__STATUS_HELLO &&
+                    word.status.pid > 0) {
                         ret->pid = word.status.pid;
                         ret->ours = word.status.code != 0;
                         return 0;
@@ -328,6 +329,8 @@ await_child(int channel, struct mproc__started *ret)
         }
         if (ret->early_count == 0)
                 return 1;
+        if (ret->early[0].status.pid <= 0) /* it would be signalled */
+                return mproc__fail(MPROC_EPROTO, "the first word of a new process names no process");
         ret->pid = ret->early[0].status.pid;
         ret->ours = true; /* if it is not, waiting for it says so */
         (void)mproc__plat_pidfd_open(ret->pid, &ret->pidfd);
@@ -385,7 +388,7 @@ attempt(const struct mproc__launch *launch, int beacon, struct request *request,
         if (r != 0)
                 return r;
         ret->token = request->token;
-        if ((r = await_child(request->channel, ret)) == 0)
+        if ((r = mproc__forkserver_await_child(request->channel, ret)) == 0)
                 return 0;
         mproc__channel_close(&request->channel);
         if (r == MPROC_EPRELOAD)

@@ -123,9 +123,8 @@ reap(void)
         }
 }
 
-/* The asker's pid as the kernel tells it, his token, and the channel; or an end of file, or nothing usable. */
-static ssize_t
-receive(int *ret_channel, pid_t *ret_asker, uint64_t *ret_token)
+ssize_t
+mproc__forkserver_receive(int requests, int *ret_channel, pid_t *ret_asker, uint64_t *ret_token)
 {
         union {
                 struct cmsghdr align;
@@ -135,11 +134,11 @@ receive(int *ret_channel, pid_t *ret_asker, uint64_t *ret_token)
         struct msghdr m = {
                 .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
         };
-        ssize_t n = recvmsg(server.requests, &m, MSG_CMSG_CLOEXEC);
+        ssize_t n = recvmsg(requests, &m, MSG_CMSG_CLOEXEC);
 
         *ret_channel = -1;
         *ret_asker = 0;
-        if (n <= 0)
+        if (n < 0 || (n == 0 && m.msg_controllen == 0))
                 return n;
         for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
                 if (c->cmsg_level != SOL_SOCKET)
@@ -159,7 +158,10 @@ receive(int *ret_channel, pid_t *ret_asker, uint64_t *ret_token)
                         }
                 }
         }
-        return n;
+        if (n > 0)
+                return n;
+        mproc__plat_close(ret_channel); /* an empty packet is no end of file: beside that stands nothing */
+        return -1;
 }
 
 static void
@@ -307,7 +309,7 @@ mproc__forkserver_main(int requests)
                 reap();
                 if (server.children && ppoll(&p, 1, NULL, &waiting) < 0)
                         continue; /* SIGCHLD */
-                n = receive(&channel, &asker, &token);
+                n = mproc__forkserver_receive(requests, &channel, &asker, &token);
                 if (n == 0)
                         exit(0); /* the last process that could ask is gone */
                 if (n < 0 || channel < 0)
