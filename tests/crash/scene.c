@@ -46,6 +46,7 @@ scene_open(void)
                 CHECK_OK(mproc_get_context("fork", &scene_context));
         }
         memset(board, 0, sizeof *board);
+        marked_ns = 0;
 }
 
 void
@@ -133,7 +134,7 @@ helped(int i)
 
         while (!board->done[i] && monotonic_ms() < end)
                 (void)usleep(20);
-        if (board->done[i] && board->done_ns[i] > marked_ns)
+        if (board->done[i] && marked_ns != 0 && board->done_ns[i] > marked_ns)
                 count_served(board->done_ns[i] - marked_ns);
         return board->done[i];
 }
