@@ -103,6 +103,64 @@ START_METHOD_TEST(failed_items_of_a_map_are_told_one_by_one)
         finish_pool(pool);
 }
 
+/* --- maps over arrays ------------------------------------------------------------------------------------------ */
+
+START_METHOD_TEST(a_map_over_arrays_copies_nothing)
+{
+        mproc_pool *pool = make_pool(ctx, 2, NULL);
+        mproc_array *items, *results;
+        int64_t *in, *out;
+
+        CHECK_OK(mproc_array_create(ctx, MPROC_TYPE(int64_t), 10000, &items));
+        CHECK_OK(mproc_array_create(ctx, MPROC_TYPE(int64_t), 10000, &results));
+        in = mproc_array_data(items);
+        out = mproc_array_data(results);
+        for (int i = 0; i < 10000; i++)
+                in[i] = i;
+        CHECK_OK(mproc_pool_map_array(pool, double_it, items, results, NULL));
+        for (int i = 0; i < 10000; i++)
+                CHECK_INT(out[i], 2 * i);
+        for (int n = 0; n < 20; n++) /* in place, again and again */
+                CHECK_OK(mproc_pool_map_array(pool, double_it, items, items, &(mproc_map_opts){ .chunk = 100 }));
+        for (int i = 0; i < 10000; i++)
+                CHECK_INT(in[i], (int64_t)i << 20);
+        mproc_array_free(items);
+        mproc_array_free(results);
+        finish_pool(pool);
+}
+
+static int
+die_at_500(const void *item, void *result, const void *shared)
+{
+        (void)shared;
+        if (*(const int64_t *)item % 1000 == 500)
+                (void)kill(getpid(), SIGKILL);
+        *(int64_t *)result = *(const int64_t *)item + 1;
+        return 0;
+}
+
+/* Replacements get the arrays, too. */
+START_METHOD_TEST(a_map_over_an_array_outlives_its_workers)
+{
+        mproc_pool *pool = make_pool(ctx, 2, NULL);
+        mproc_array *items;
+        int codes[5000];
+        int64_t *in;
+
+        CHECK_OK(mproc_array_create(ctx, MPROC_TYPE(int64_t), 5000, &items));
+        in = mproc_array_data(items);
+        for (int i = 0; i < 5000; i++)
+                in[i] = i;
+        CHECK_CODE(mproc_pool_map_array(pool, die_at_500, items, items, &(mproc_map_opts){ .codes = codes }),
+                   MPROC_EWORKER);
+        for (int i = 0; i < 5000; i++) {
+                CHECK_INT(codes[i], i % 1000 == 500 ? MPROC_EWORKER : 0);
+                CHECK_INT(in[i], codes[i] ? i : i + 1);
+        }
+        mproc_array_free(items);
+        finish_pool(pool);
+}
+
 /* --- tasks -------------------------------------------------------------------------------------------------------
  */
 

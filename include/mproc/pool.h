@@ -19,6 +19,7 @@
 #ifndef MPROC_POOL_H
 #define MPROC_POOL_H
 
+#include <mproc/array.h>
 #include <mproc/context.h>
 #include <mproc/future.h>
 #include <mproc/process.h>
@@ -118,6 +119,18 @@ MPROC_API int mproc_pool_map_opts(mproc_pool *pool, mproc_map_fn *function, cons
 MPROC_API int mproc_pool_map_async(mproc_pool *pool, mproc_map_fn *function, const void *items, size_t count,
                                    size_t item_size, void *results, size_t result_size, const mproc_map_opts *opts,
                                    mproc_future **ret_future);
+
+/*
+ * A map over the items of a shared array, each of them in place: nothing is copied, each worker gets its slice.
+ * Results go to another array of at least as many items, of any size, or to the same one: then item and result of a
+ * call are the same place; or nowhere: results NULL.  What is there is not cleared before, nor after a failure.
+ * -EINVAL: results has fewer items.  MPROC_EHANDLE: not an array.  MPROC_ECONTEXT: one of the fork context, and the
+ * workers are not.  Otherwise as mproc_pool_map_opts; opts may be NULL.
+ */
+MPROC_API int mproc_pool_map_array(mproc_pool *pool, mproc_map_fn *function, mproc_array *items, mproc_array *results,
+                                   const mproc_map_opts *opts);
+MPROC_API int mproc_pool_map_array_async(mproc_pool *pool, mproc_map_fn *function, mproc_array *items,
+                                         mproc_array *results, const mproc_map_opts *opts, mproc_future **ret_future);
 
 /* --- iterators --------------------------------------------------------------------------------------------- */
 

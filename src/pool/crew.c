@@ -92,6 +92,11 @@ start_worker(mproc_pool *pool, unsigned i)
                 r = mproc__fail_errno(-r, "cannot send the descriptors of the initializer's arguments");
                 goto out;
         }
+        for (struct mproc_future *job = pool->active.first; job; job = job->next)
+                if (job->encoded.nfds > 0 && (r = mproc__jobs_attach(pool, job, i)) < 0) {
+                        r = mproc__fail_errno(-r, "cannot send the descriptors of a map's arrays");
+                        goto out;
+                }
         if ((r = create_process(pool, i, sockets[1], &m->process)) == 0)
                 r = mproc_process_start(m->process);
 out:

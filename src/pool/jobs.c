@@ -47,6 +47,13 @@ mproc__jobs_remove(struct mproc__jobs *list, struct mproc_future *job)
         list->count--;
 }
 
+/* A task with descriptors goes to one worker; what a map has of them goes to all. */
+static bool
+is_mailed(const struct mproc_future *job)
+{
+        return job->kind == MPROC__JOB_TASK && job->encoded.nfds > 0;
+}
+
 /* --- functions ------------------------------------------------------------------------------------------------- */
 
 static int
@@ -227,7 +234,7 @@ fill_slot(mproc_pool *pool, struct mproc_future *job)
         s->result.type = MPROC_ARG_NONE;
         s->result.file = 0;
         s->result.len = 0;
-        if (job->kind == MPROC__JOB_TASK && !job->args_at)
+        if (job->args_len > 0 && !job->args_at)
                 memcpy(s->args, job->args_inline, job->args_len);
 }
 
@@ -277,7 +284,7 @@ static void
 now_active(mproc_pool *pool, struct mproc__jobs *backlog, struct mproc_future *job)
 {
         mproc__jobs_remove(backlog, job);
-        mproc__jobs_append(job->encoded.nfds > 0 ? &pool->active_mail : &pool->active, job);
+        mproc__jobs_append(is_mailed(job) ? &pool->active_mail : &pool->active, job);
         job->state = MPROC__JOB_ACTIVE;
         if (job->time_limit_ns > 0)
                 pool->limited++;
@@ -340,13 +347,49 @@ feed_by_mail(mproc_pool *pool, struct mproc_future *job)
         return true;
 }
 
+/* Each worker that lives gets the descriptors of a map; those that are started later, when they are. */
+int
+mproc__jobs_attach(mproc_pool *pool, struct mproc_future *job, unsigned worker)
+{
+        struct mproc__worker_shm *record = &pool->shm->records[worker];
+        int r = mproc__mail_send(pool->crew[worker].mail, entry_of(job) | MPROC__MAIL_ATTACH, job->encoded.fds,
+                                 job->encoded.nfds);
+
+        if (r == 0)
+                atomic_store(&record->mail, atomic_load_explicit(&record->mail, memory_order_relaxed) + 1);
+        return r;
+}
+
+/* A socket that is full, with as much room as it has kept for this, belongs to a worker that is stopped: not now. */
+static bool
+attach_to_all(mproc_pool *pool, struct mproc_future *job)
+{
+        int r;
+
+        if (job->encoded.nfds == 0)
+                return true;
+        for (unsigned i = 0; i < pool->workers; i++) {
+                if (!pool->crew[i].process)
+                        continue;
+                if ((r = mproc__jobs_attach(pool, job, i)) < 0 && r != -EPIPE && r != -ECONNRESET) {
+                        release_slot_only(pool, job);
+                        if (r != -EAGAIN)
+                                give_up(pool, &pool->backlog, job, r,
+                                        "its descriptors cannot be sent to the workers");
+                        return false;
+                }
+        }
+        return true;
+}
+
 void
 mproc__jobs_feed(mproc_pool *pool)
 {
         struct mproc_future *job;
         uint64_t work = 0;
 
-        while ((job = pool->backlog.first) && ring_has_room(pool, MPROC__POOL_SLOTS) && activate(pool, job)) {
+        while ((job = pool->backlog.first) && ring_has_room(pool, MPROC__POOL_SLOTS) && activate(pool, job) &&
+               attach_to_all(pool, job)) {
                 now_active(pool, &pool->backlog, job);
                 list_in_ring(pool, job);
                 work += job->chunks;
@@ -360,7 +403,7 @@ mproc__jobs_feed(mproc_pool *pool)
 void
 mproc__jobs_give(mproc_pool *pool, struct mproc_future *job)
 {
-        struct mproc__jobs *backlog = job->encoded.nfds > 0 ? &pool->mail_backlog : &pool->backlog;
+        struct mproc__jobs *backlog = is_mailed(job) ? &pool->mail_backlog : &pool->backlog;
 
         job->number = pool->given;
         pool->given += job->count;
@@ -428,7 +471,7 @@ mproc__jobs_send_again(mproc_pool *pool, int worker)
 void
 mproc__jobs_list_again(mproc_pool *pool, struct mproc_future *job)
 {
-        if (job->encoded.nfds > 0)
+        if (is_mailed(job))
                 return;
         if (atomic_load(&pool->shm->front) > job->listed_at && ring_has_room(pool, 0)) {
                 list_in_ring(pool, job);
@@ -596,7 +639,7 @@ end_active(mproc_pool *pool, struct mproc_future *job)
         }
         if (job->time_limit_ns > 0)
                 pool->limited--;
-        mproc__jobs_remove(job->encoded.nfds > 0 ? &pool->active_mail : &pool->active, job);
+        mproc__jobs_remove(is_mailed(job) ? &pool->active_mail : &pool->active, job);
         release_slot(pool, job);
         conclude(pool, job);
 }
@@ -708,7 +751,7 @@ mproc__jobs_cancel(mproc_pool *pool, struct mproc_future *job)
         pool->cancelled += job->count;
         pool->cancelling++;
         if (job->state == MPROC__JOB_BACKLOG) {
-                mproc__jobs_remove(job->encoded.nfds > 0 ? &pool->mail_backlog : &pool->backlog, job);
+                mproc__jobs_remove(is_mailed(job) ? &pool->mail_backlog : &pool->backlog, job);
                 conclude(pool, job);
                 return;
         }

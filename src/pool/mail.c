@@ -88,35 +88,117 @@ mproc__mail_send(int socket, uint64_t entry, const int *fds, size_t nfds)
         return r == MPROC_ETIMEDOUT ? -EAGAIN : r;
 }
 
-/* --- the worker's side -------------------------------------------------------------------------------------------
- */
+/* --- the worker's side -------------------------------------------------------------------------------------- */
 
-uint64_t
-mproc__mail_open(struct mproc__worker *w)
+static void
+free_packet(struct mproc__packet *p)
 {
-        uint64_t entry = 0;
+        for (size_t i = 0; i < p->nfds; i++)
+                mproc__plat_close(&p->fds[i]);
+        mproc__args_free(p->args);
+        free(p->fds);
+        free(p);
+}
+
+/* What it was for has ended, if the slot has another generation: that is all we may look at without entering. */
+static bool
+is_over(const struct mproc__worker *w, uint64_t entry)
+{
+        return atomic_load(&w->shm->jobs[mproc__entry_slot(entry)].generation) != entry >> 32;
+}
+
+static void
+drop_what_is_over(struct mproc__worker *w)
+{
+        for (struct mproc__packet **at = &w->attached, *p; (p = *at) != NULL;) {
+                if (is_over(w, p->entry)) {
+                        *at = p->next;
+                        free_packet(p);
+                } else {
+                        at = &p->next;
+                }
+        }
+}
+
+/* NULL: no memory, or nothing came. */
+static struct mproc__packet *
+receive(struct mproc__worker *w)
+{
+        struct mproc__packet *p = calloc(1, sizeof *p);
+        int fds[MPROC__FDPASS_MAX];
+        size_t nfds = 0;
         ssize_t n;
 
-        mproc__mail_discard(w);
-        atomic_store(&w->record->opened, ++w->mail_read);
-        if (!w->fds && !(w->fds = malloc(MPROC__FDPASS_MAX * sizeof *w->fds)))
-                return 0;
-        n = mproc__recv_fds(w->mail, &entry, sizeof entry, w->fds, &w->nfds, MPROC__NEVER);
-        w->mail_error = n < 0 ? (int)n : n == 0 ? MPROC_EEOF : 0;
-        return n == (ssize_t)sizeof entry || n == -EMFILE ? entry : 0;
+        if (!p)
+                return NULL;
+        n = mproc__recv_fds(w->mail, &p->entry, sizeof p->entry, fds, &nfds, MPROC__NEVER);
+        p->error = n < 0 ? (int)n : n == 0 ? MPROC_EEOF : 0;
+        if (nfds > 0 && (p->fds = malloc(nfds * sizeof *fds)) != NULL) {
+                memcpy(p->fds, fds, nfds * sizeof *fds);
+                p->nfds = nfds;
+        } else {
+                for (size_t i = 0; i < nfds; i++)
+                        mproc__plat_close(&fds[i]);
+        }
+        return p;
+}
+
+static void
+sort(struct mproc__worker *w, struct mproc__packet *p)
+{
+        struct mproc__packet **at = &w->packets;
+
+        if (p->entry & MPROC__MAIL_ATTACH) {
+                p->entry &= ~MPROC__MAIL_ATTACH;
+                p->next = w->attached;
+                w->attached = p;
+                return;
+        }
+        while (*at)
+                at = &(*at)->next;
+        *at = p;
+        w->npackets++;
 }
 
 void
-mproc__mail_discard(struct mproc__worker *w)
+mproc__mail_fetch(struct mproc__worker *w)
 {
-        for (size_t i = 0; i < w->nfds; i++)
-                mproc__plat_close(&w->fds[i]);
-        w->nfds = 0;
+        struct mproc__packet *p;
+
+        if (w->mail_read == atomic_load_explicit(&w->record->mail, memory_order_acquire))
+                return;
+        drop_what_is_over(w);
+        while (w->mail_read != atomic_load_explicit(&w->record->mail, memory_order_acquire) && (p = receive(w))) {
+                w->mail_read++;
+                sort(w, p);
+        }
+        atomic_store(&w->record->opened, w->mail_read - w->npackets);
+}
+
+struct mproc__packet *
+mproc__mail_next(struct mproc__worker *w)
+{
+        struct mproc__packet *p;
+
+        mproc__mail_fetch(w);
+        if (!(p = w->packets))
+                return NULL;
+        w->packets = p->next;
+        w->npackets--;
+        atomic_store(&w->record->opened, w->mail_read - w->npackets);
+        return p;
+}
+
+void
+mproc__mail_discard(struct mproc__packet *packet)
+{
+        free_packet(packet);
 }
 
 /* The list takes the descriptors, in memory of its own. */
 static int
-decode(struct mproc__worker *w, uint64_t at, const uint8_t *data, uint64_t len, uint32_t nfds, mproc_args **ret)
+decode(struct mproc__worker *w, struct mproc__packet *p, uint64_t at, const uint8_t *data, uint64_t len,
+       uint32_t nfds, mproc_args **ret)
 {
         struct mproc__block block = { .len = (size_t)len };
         struct mproc__decoder d = { .len = (size_t)len };
@@ -125,10 +207,11 @@ decode(struct mproc__worker *w, uint64_t at, const uint8_t *data, uint64_t len, 
         size_t fork_only_len;
         int *fds = NULL, r;
 
-        if (nfds != w->nfds)
-                return mproc__fail(w->mail_error < 0 ? w->mail_error : MPROC_EBROKEN,
-                                   "%u descriptors belong to the arguments, and %zu have come: %s", nfds, w->nfds,
-                                   mproc_strerror(w->mail_error < 0 ? w->mail_error : MPROC_EBROKEN));
+        if (nfds != (p ? p->nfds : 0)) {
+                r = p && p->error < 0 ? p->error : MPROC_EBROKEN;
+                return mproc__fail(r, "%u descriptors belong to the arguments, and %zu have come: %s", nfds,
+                                   p ? p->nfds : 0, mproc_strerror(r));
+        }
         if (!data) {
                 if ((r = mproc__view_open(w->fd, (uint8_t *)w->shm, at, len, &view)) < 0)
                         return mproc__fail_errno(-r, "a worker cannot map %llu bytes of arguments",
@@ -147,7 +230,7 @@ decode(struct mproc__worker *w, uint64_t at, const uint8_t *data, uint64_t len, 
                 r = mproc__fail(MPROC_EPROTO, "the arguments of a task are damaged");
         if (r == 0 && nfds > 0) {
                 if ((fds = malloc(nfds * sizeof *fds)))
-                        memcpy(fds, w->fds, nfds * sizeof *fds);
+                        memcpy(fds, p->fds, nfds * sizeof *fds);
                 else
                         r = mproc__fail(-ENOMEM, "no memory for %u descriptors", nfds);
         }
@@ -158,23 +241,43 @@ decode(struct mproc__worker *w, uint64_t at, const uint8_t *data, uint64_t len, 
                 mproc__view_close(&view);
                 return r;
         }
-        w->nfds = 0; /* they belong to the list now */
+        if (p)
+                p->nfds = 0; /* they belong to the list now */
         return 0;
 }
 
 int
-mproc__mail_args(struct mproc__worker *w, const struct mproc__job_shm *job, mproc_args **ret)
+mproc__mail_args(struct mproc__worker *w, const struct mproc__job_shm *job, struct mproc__packet *packet,
+                 mproc_args **ret)
 {
-        return decode(w, job->args_at, job->args_at ? NULL : job->args, job->args_len, job->args_fds, ret);
+        return decode(w, packet, job->args_at, job->args_at ? NULL : job->args, job->args_len, job->args_fds, ret);
+}
+
+int
+mproc__mail_attached(struct mproc__worker *w, const struct mproc__job_shm *job, uint64_t entry, mproc_args **ret)
+{
+        struct mproc__packet *p;
+        int r;
+
+        mproc__mail_fetch(w);
+        for (p = w->attached; p && p->entry != entry; p = p->next)
+                ;
+        if (!p)
+                return mproc__fail(MPROC_EBROKEN, "the arrays of a map have not come to its worker");
+        if (!p->args && (r = mproc__mail_args(w, job, p, &p->args)) < 0)
+                return r;
+        *ret = p->args;
+        return 0;
 }
 
 int
 mproc__mail_initializer(struct mproc__worker *w, mproc_args **ret)
 {
-        if (w->shm->initializer_fds > 0)
-                (void)mproc__mail_open(w);
-        atomic_store(&w->record->opened, 0); /* this one is not counted */
-        w->mail_read = 0;
-        return decode(w, w->shm->initializer_args_at, NULL, w->shm->initializer_args_len, w->shm->initializer_fds,
-                      ret);
+        struct mproc__packet *p = w->shm->initializer_fds > 0 ? receive(w) : NULL; /* it is not counted */
+        int r = decode(w, p, w->shm->initializer_args_at, NULL, w->shm->initializer_args_len, w->shm->initializer_fds,
+                       ret);
+
+        if (p)
+                free_packet(p);
+        return r;
 }

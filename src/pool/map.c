@@ -6,10 +6,16 @@
  *
  * One area holds all of a map, each part on its own cache lines:
  *
- *      states | codes | shared | items | results
+ *      arrays | states | codes | shared | items | results
+ *
+ * Items and results that lie in shared arrays stay there; `arrays` says which, as arguments (pool/mail.h).
  */
 #include "pool/map.h"
+#include "context/context.h"
 #include "core/error.h"
+#include "pool/mail.h"
+#include "start/start.h"
+#include "wire/args.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +25,7 @@
 
 /* Offsets in the area, and its length.  False: more than memory can be. */
 struct layout {
-        uint64_t states, codes, shared, items, results, end;
+        uint64_t arrays, states, codes, shared, items, results, end;
 };
 
 static bool
@@ -38,13 +44,15 @@ static bool
 lay_out(const struct mproc_future *f, const struct mproc__map *m, struct layout *l)
 {
         uint64_t states = f->chunks > 1 ? f->chunks : 0;
+        uint64_t copied = m->arrays ? 0 : f->count; /* what lies in arrays stays there */
 
         l->end = 0;
-        return add_part(&l->end, states, sizeof(uint64_t), &l->states) &&
+        return add_part(&l->end, m->arrays ? m->arrays->len : 0, 1, &l->arrays) &&
+               add_part(&l->end, states, sizeof(uint64_t), &l->states) &&
                add_part(&l->end, m->codes ? f->count : 0, sizeof(int32_t), &l->codes) &&
                add_part(&l->end, f->shared_len, 1, &l->shared) &&
-               add_part(&l->end, f->count, f->item_size, &l->items) &&
-               add_part(&l->end, f->count, f->result_size, &l->results);
+               add_part(&l->end, copied, f->item_size, &l->items) &&
+               add_part(&l->end, copied, f->result_size, &l->results);
 }
 
 static int
@@ -64,11 +72,15 @@ take_area(struct mproc_future *f, const struct mproc__map *m, struct layout *l)
                 return mproc__fail_errno(-r, "no memory for a map of %llu items: %llu bytes",
                                          (unsigned long long)f->count, (unsigned long long)l->end);
         f->area_len = l->end;
+        if (m->arrays) {
+                f->args_at = f->area_at + l->arrays;
+                f->args_len = m->arrays->len;
+        }
         f->states_at = f->area_at + l->states;
         f->codes_at = m->codes ? f->area_at + l->codes : 0;
         f->shared_at = f->shared_len ? f->area_at + l->shared : 0;
-        f->items_at = f->item_size ? f->area_at + l->items : 0;
-        f->results_at = f->result_size ? f->area_at + l->results : 0;
+        f->items_at = f->item_size && !m->arrays ? f->area_at + l->items : 0;
+        f->results_at = f->result_size && !m->arrays ? f->area_at + l->results : 0;
         return 0;
 }
 
@@ -79,7 +91,9 @@ fill_area(const struct mproc_future *f, const struct mproc__map *m)
         const struct mproc__areas *a = &f->pool->areas;
         int r = 0;
 
-        if (f->chunks > 1)
+        if (m->arrays)
+                r = mproc__areas_write(a, f->args_at, m->arrays->data, f->args_len);
+        if (r == 0 && f->chunks > 1)
                 r = mproc__areas_clear(a, f->states_at, f->chunks * sizeof(uint64_t));
         if (r == 0 && f->shared_at)
                 r = mproc__areas_write(a, f->shared_at, m->shared, f->shared_len);
@@ -96,7 +110,7 @@ check(const struct mproc__map *m)
         if (m->count > MPROC__ITEMS_MAX)
                 return mproc__fail(-EMSGSIZE, "a map of %zu items was asked for: it has at most %llu", m->count,
                                    (unsigned long long)MPROC__ITEMS_MAX);
-        if ((m->item_size > 0 && !m->items && m->count > 0) || (m->shared_bytes > 0 && !m->shared))
+        if ((m->item_size > 0 && !m->items && m->count > 0 && !m->arrays) || (m->shared_bytes > 0 && !m->shared))
                 return mproc__fail(-EINVAL, "a map has %s of a size above 0, but the pointer to them is NULL",
                                    m->shared_bytes > 0 && !m->shared ? "shared bytes" : "items");
         if (m->time_limit_ms < 0)
@@ -166,6 +180,10 @@ mproc__map_give(mproc_pool *pool, const struct mproc__map *m, struct mproc_futur
         r = fill_area(f, m);
         (void)pthread_mutex_lock(&pool->mutex);
         if (r == 0 && (r = mproc__pool_check_open(pool)) == 0) {
+                if (m->arrays) { /* the descriptors are the future's from now on */
+                        f->encoded = *m->arrays;
+                        *m->arrays = (struct mproc__encoder)MPROC__ENCODER_INIT;
+                }
                 mproc__jobs_give(pool, f);
                 *ret = f;
         } else {
@@ -221,4 +239,78 @@ mproc_pool_map(mproc_pool *pool, mproc_map_fn *function, const void *items, size
                void *results, size_t result_size)
 {
         return mproc_pool_map_opts(pool, function, items, count, item_size, results, result_size, NULL);
+}
+
+/* --- over arrays --------------------------------------------------------------------------------------------- */
+
+static int
+check_arrays(mproc_array *items, mproc_array *results)
+{
+        if (!items)
+                return mproc__fail(MPROC_EHANDLE, "a map over an array needs one: items is NULL");
+        if (results && mproc_array_count(results) < mproc_array_count(items))
+                return mproc__fail(-EINVAL, "a map over an array of %zu items has room for %zu results only",
+                                   mproc_array_count(items), mproc_array_count(results));
+        return 0;
+}
+
+/* The arrays, as arguments that each worker is sent. */
+static int
+encode_arrays(mproc_pool *pool, mproc_array *items, mproc_array *results, struct mproc__encoder *e)
+{
+        mproc_arg values[] = { mproc_arg_array(items), mproc_arg_array(results) };
+        mproc_args *args;
+        int r;
+
+        if ((r = mproc__args_gather((mproc_arglist){ values, results ? 2 : 1 }, &args)) < 0)
+                return r;
+        r = mproc__mail_encode(args, !pool->context->method->carries, e);
+        mproc__args_free(args);
+        return r;
+}
+
+int
+mproc_pool_map_array_async(mproc_pool *pool, mproc_map_fn *function, mproc_array *items, mproc_array *results,
+                           const mproc_map_opts *opts, mproc_future **ret_future)
+{
+        static const mproc_map_opts none;
+        const mproc_map_opts *o = opts ? opts : &none;
+        struct mproc__encoder e = MPROC__ENCODER_INIT;
+        struct mproc__map m = {
+                .function = function,
+                .chunk = o->chunk,
+                .shared = o->shared,
+                .shared_bytes = o->shared_bytes,
+                .codes = o->codes,
+                .retries = o->retries,
+                .time_limit_ms = o->time_limit_ms,
+                .arrays = &e,
+        };
+        int r;
+
+        if ((r = mproc__pool_check(pool)) < 0 || (r = check_arrays(items, results)) < 0 ||
+            (r = encode_arrays(pool, items, results, &e)) < 0) {
+                mproc__mail_release(&e);
+                return r;
+        }
+        m.count = mproc_array_count(items);
+        m.item_size = mproc_array_item_size(items);
+        m.result_size = results ? mproc_array_item_size(results) : 0;
+        r = mproc__map_give(pool, &m, ret_future);
+        mproc__mail_release(&e);
+        return r;
+}
+
+int
+mproc_pool_map_array(mproc_pool *pool, mproc_map_fn *function, mproc_array *items, mproc_array *results,
+                     const mproc_map_opts *opts)
+{
+        mproc_future *future;
+        int r = mproc_pool_map_array_async(pool, function, items, results, opts, &future);
+
+        if (r < 0)
+                return r;
+        r = mproc_future_get(future, NULL, 0, NULL, MPROC_FOREVER);
+        mproc_future_free(future);
+        return r;
 }

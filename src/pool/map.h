@@ -17,6 +17,7 @@ struct mproc__map {
         int *codes;
         unsigned retries;
         int64_t time_limit_ms;
+        struct mproc__encoder *arrays; /* in which items and results lie, as arguments; taken over; or NULL */
 };
 
 /* Without the mutex.  The caller owns *ret.  With words. */

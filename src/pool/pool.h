@@ -42,7 +42,7 @@ struct mproc_future {
         uint64_t number;
         uint64_t function_at;
         uint32_t function_len;
-        struct mproc__encoder encoded; /* of a task with descriptors: kept until it has ended, to be sent again */
+        struct mproc__encoder encoded; /* of what has descriptors: kept until it has ended, to be sent again */
         uint64_t count, chunk, chunks, item_size, result_size;
         uint64_t items_at, results_at, codes_at, shared_at, shared_len, states_at, args_at, args_len;
         uint64_t area_at, area_len; /* all these */
@@ -184,6 +184,8 @@ void mproc__jobs_give(mproc_pool *pool, struct mproc_future *job);
 void mproc__jobs_feed(mproc_pool *pool);    /* from the backlog to the workers */
 void mproc__jobs_collect(mproc_pool *pool); /* what workers have marked */
 void mproc__jobs_tidy(mproc_pool *pool);    /* slots that a worker still looked at */
+int mproc__jobs_attach(mproc_pool *pool, struct mproc_future *job,
+                       unsigned worker); /* its descriptors, to a new worker */
 void mproc__jobs_look_at_cancelled(mproc_pool *pool);
 void mproc__jobs_send_again(mproc_pool *pool, int worker); /* descriptors that died with it */
 void mproc__jobs_spread(mproc_pool *pool); /* tasks that wait for a worker, to one that has nothing to do */

@@ -12,6 +12,7 @@
 #include "pool/worker.h"
 #include "wire/args.h"
 
+#include <mproc/array.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,7 +38,8 @@ struct view {
         int32_t *codes;
         uint64_t item_size, result_size;
         int64_t limit;
-        int failed; /* what none of it could be run for */
+        bool in_place; /* results are the user's own memory */
+        int failed;    /* what none of it could be run for */
 };
 
 /* --- claiming ------------------------------------------------------------------------------------------------ */
@@ -149,7 +151,7 @@ call_task(const struct view *v)
         mproc_args *args = NULL;
         int r, misused = 0;
 
-        if ((r = mproc__mail_args(v->worker, job, &args)) < 0)
+        if ((r = mproc__mail_args(v->worker, job, v->worker->open, &args)) < 0)
                 return r;
         job->result.worker = v->worker->index;
         mproc__result_begin(&result, &v->worker->results, &job->result);
@@ -169,7 +171,7 @@ call_map(const struct view *v, uint64_t item)
         uint8_t *result = v->results + item * v->result_size;
         int r = ((mproc_map_fn *)v->function)(v->items + item * v->item_size, result, v->shared);
 
-        if (__builtin_expect(r != 0, 0) && v->result_size > 0)
+        if (__builtin_expect(r != 0, 0) && v->result_size > 0 && !v->in_place)
                 memset(result, 0, v->result_size);
         return r;
 }
@@ -205,7 +207,7 @@ run_chunk(const struct view *v, uint64_t chunk, uint64_t start)
 
         v->worker->serial++;
         end = end < v->job->count ? end : v->job->count;
-        if (v->result_size > 0)
+        if (v->result_size > 0 && !v->in_place)
                 memset(v->results + (first + start) * v->result_size, 0, (end - first - start) * v->result_size);
         if (v->codes)
                 memset(v->codes + first + start, 0, (end - first - start) * sizeof *v->codes);
@@ -233,6 +235,33 @@ run_chunk(const struct view *v, uint64_t chunk, uint64_t start)
 /* --- a whole job -------------------------------------------------------------------------------------------------
  */
 
+/* Items and results lie in shared arrays, perhaps in one: nothing is copied, and nothing is cleared. */
+static int
+open_arrays(struct view *v)
+{
+        const struct mproc__job_shm *job = v->job;
+        mproc_args *args;
+        mproc_array *items, *results;
+        int r;
+
+        if ((r = mproc__mail_attached(v->worker, job, v->entry, &args)) < 0)
+                return r;
+        if (!(items = mproc_args_array(args, 0)))
+                return mproc__args_failed(args);
+        v->items = mproc_array_data(items);
+        if (mproc_array_count(items) < job->count || mproc_array_item_size(items) != job->item_size)
+                return mproc__fail(MPROC_ECORRUPT, "the items of a map over an array have changed");
+        if (mproc_args_count(args) < 2)
+                return 0;
+        if (!(results = mproc_args_array(args, 1)))
+                return mproc__args_failed(args);
+        v->results = mproc_array_data(results);
+        if (mproc_array_count(results) < job->count || mproc_array_item_size(results) != job->result_size)
+                return mproc__fail(MPROC_ECORRUPT, "the results of a map over an array have changed");
+        v->in_place = true;
+        return 0;
+}
+
 static int
 open_map(struct view *v)
 {
@@ -242,6 +271,8 @@ open_map(struct view *v)
 
         v->item_size = job->item_size;
         v->result_size = job->result_size;
+        if (job->args_fds > 0)
+                return open_arrays(v);
         if (job->items_at) {
                 if ((r = mproc__worker_area(v->worker, job, job->items_at, job->count * job->item_size, &p)) < 0)
                         return r;

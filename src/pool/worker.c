@@ -142,21 +142,20 @@ run_ready(struct mproc__worker *w)
 static bool
 run_mail(struct mproc__worker *w)
 {
+        struct mproc__packet *packet = mproc__mail_next(w);
         struct mproc__job_shm *job;
-        uint64_t entry;
 
-        if (w->mail_read == atomic_load_explicit(&w->record->mail, memory_order_acquire))
+        if (!packet)
                 return false;
-        entry = mproc__mail_open(w);
-        if (!entry)
-                return true;
-        if (enter(w, entry, &job)) {
-                mproc__worker_run(w, job, entry);
+        w->open = packet;
+        if (enter(w, packet->entry, &job)) {
+                mproc__worker_run(w, job, packet->entry);
                 leave(w, job);
         } else {
                 leave(w, NULL);
         }
-        mproc__mail_discard(w);
+        w->open = NULL;
+        mproc__mail_discard(packet);
         return true;
 }
 

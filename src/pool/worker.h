@@ -30,11 +30,11 @@ struct mproc__worker {
         int fd, bell, mail;
         unsigned index;
         uint64_t mail_read;
-        int *fds; /* of the packet that is open */
-        size_t nfds;
-        int mail_error;
-        uint64_t begun;  /* tasks in this life */
-        uint64_t serial; /* of chunks; see mproc__item_mark */
+        struct mproc__packet *packets, *attached; /* taken in: tasks in their order, and what maps need */
+        uint64_t npackets;
+        struct mproc__packet *open; /* of the task that is being run */
+        uint64_t begun;             /* tasks in this life */
+        uint64_t serial;            /* of chunks; see mproc__item_mark */
         struct mproc__results results;
         struct {
                 uint64_t at;
