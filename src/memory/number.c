@@ -57,6 +57,15 @@ mproc_type_name(mproc_type type)
         return (size_t)type < TYPE_COUNT ? types[type].name : "unknown";
 }
 
+struct mproc__number_bounds
+mproc__number_bounds(mproc_type type)
+{
+        if ((size_t)type >= TYPE_COUNT)
+                type = MPROC_TYPE_OTHER;
+        return (struct mproc__number_bounds){ types[type].kind, (unsigned)types[type].size, types[type].least,
+                                              types[type].most };
+}
+
 struct mproc__number
 mproc__number_int(int64_t x)
 {

@@ -18,6 +18,15 @@ struct mproc__number {
         } as;
 };
 
+/* What a type can hold, if it is of whole numbers. */
+struct mproc__number_bounds {
+        enum mproc__number_kind kind;
+        unsigned size; /* in bytes; 0: no number's type */
+        int64_t least;
+        uint64_t most;
+};
+struct mproc__number_bounds mproc__number_bounds(mproc_type type);
+
 struct mproc__number mproc__number_int(int64_t x);
 struct mproc__number mproc__number_uint(uint64_t x);
 struct mproc__number mproc__number_double(double x);

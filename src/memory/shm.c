@@ -291,7 +291,7 @@ receive(struct mproc_shm *shm, struct mproc__decoder *decoder)
 {
         uint32_t flags = mproc__dec_u32(decoder);
         uint32_t huge = mproc__dec_u32(decoder);
-        uint64_t size = mproc__dec_u64(decoder), len;
+        uint64_t size = mproc__dec_u64(decoder), len = 0;
         const char *name = mproc__dec_string(decoder);
         int fd = mproc__dec_fd(decoder), r;
 

@@ -40,7 +40,8 @@ struct mproc_value {
         struct mproc__small place;
         struct value_shm *shm;
         mproc_type type;
-        mproc_rlock *lock; /* NULL: none */
+        struct mproc__number_bounds bounds; /* of the type */
+        mproc_rlock *lock;                  /* NULL: none */
 };
 
 /* --- the number in memory ---------------------------------------------------------------------------------- */
@@ -48,7 +49,7 @@ struct mproc_value {
 static uint64_t
 load(const struct mproc_value *value)
 {
-        switch (mproc_type_size(value->type)) {
+        switch (value->bounds.size) {
         case 1:
                 return atomic_load(&value->shm->bits.b1);
         case 2:
@@ -63,7 +64,7 @@ load(const struct mproc_value *value)
 static void
 store(struct mproc_value *value, uint64_t bits)
 {
-        switch (mproc_type_size(value->type)) {
+        switch (value->bounds.size) {
         case 1:
                 atomic_store(&value->shm->bits.b1, (uint8_t)bits);
                 break;
@@ -87,7 +88,7 @@ swap(struct mproc_value *value, uint64_t *expected, uint64_t bits)
         uint32_t e4 = (uint32_t)*expected;
         bool done;
 
-        switch (mproc_type_size(value->type)) {
+        switch (value->bounds.size) {
         case 1:
                 done = atomic_compare_exchange_strong(&value->shm->bits.b1, &e1, (uint8_t)bits);
                 *expected = e1;
@@ -121,6 +122,7 @@ make(struct mproc__small *place, mproc_rlock *lock, bool fork_only, struct mproc
         value->place = *place;
         value->shm = mproc__small_at(place);
         value->type = (mproc_type)value->shm->type;
+        value->bounds = mproc__number_bounds(value->type);
         value->lock = lock;
         mproc__object_init(&value->object, &mproc__value_type, fork_only);
         *ret = value;
@@ -210,6 +212,25 @@ set(struct mproc_value *value, struct mproc__number x)
         return 0;
 }
 
+/* The common case without a detour.  False: the sum does not fit, and nothing is changed; add() says so with words.
+ */
+static bool
+add_signed(struct mproc_value *value, int64_t x, int64_t *ret_before)
+{
+        unsigned spare = 64 - 8 * value->bounds.size;
+        uint64_t bits = load(value);
+        int64_t before, sum;
+
+        do {
+                before = (int64_t)(bits << spare) >> spare;
+                if (__builtin_add_overflow(before, x, &sum) || sum < value->bounds.least ||
+                    (sum > 0 && (uint64_t)sum > value->bounds.most))
+                        return false;
+        } while (!swap(value, &bits, (uint64_t)sum));
+        *ret_before = before;
+        return true;
+}
+
 static int
 add(struct mproc_value *value, struct mproc__number x, struct mproc__number *ret_before)
 {
@@ -270,8 +291,15 @@ int
 mproc_value_add_int(mproc_value *value, int64_t x, int64_t *ret_before)
 {
         struct mproc__number before;
-        int r = add(value, mproc__number_int(x), &before);
+        int64_t quick;
+        int r;
 
+        if (value && value->bounds.kind == MPROC__NUMBER_SIGNED && add_signed(value, x, &quick)) {
+                if (ret_before)
+                        *ret_before = quick;
+                return 0;
+        }
+        r = add(value, mproc__number_int(x), &before);
         if (r == 0 && ret_before)
                 *ret_before = mproc__number_to_int(before);
         return r;

@@ -13,7 +13,7 @@
 #include <mproc/mproc.h>
 #include <setjmp.h>
 
-enum { COPIED = 1 << 14, FDS = 8 };
+enum { COPIED = 1 << 14, FDS = 12 };
 
 static struct mproc__encoder encoded;
 static jmp_buf ended;
@@ -58,14 +58,20 @@ prepare(void)
         mproc_semaphore *semaphore;
         mproc_queue *queue;
         mproc_rlock *rlock;
+        mproc_array *array;
+        mproc_value *value;
         mproc_lock *lock;
         mproc_args *args;
+        mproc_shm *shm;
 
         MUST(mproc_queue_create(NULL, 5, &queue) == 0 && mproc_queue_put(queue, "message", 8, 0) == 0);
         MUST(mproc_lock_create(NULL, &lock) == 0 && mproc_rlock_create(NULL, &rlock) == 0);
         MUST(mproc_semaphore_create(NULL, NULL, 3, &semaphore) == 0);
+        MUST(mproc_shm_create(NULL, NULL, 5000, &shm) == 0);
+        MUST(mproc_array_create(NULL, MPROC_TYPE(int), 1000, &array) == 0);
+        MUST(mproc_value_create(NULL, MPROC_TYPE(short), &value) == 0);
         MUST(mproc__args_gather(MPROC_ARGS(1, -1, 2.5, "text", mproc_bytes("bytes", 5), mproc_fd(0), queue, lock,
-                                           semaphore, rlock),
+                                           semaphore, rlock, shm, array, value),
                                 &args) == 0);
         MUST(mproc__args_encode(args, &encoded) == 0 && !encoded.error && encoded.nfds <= FDS);
         mproc__args_set_failure(leave);
@@ -91,6 +97,42 @@ copy_memory(struct input *in, int fd)
         MUST(munmap(from, bytes) == 0 && munmap(to, bytes) == 0);
         MUST(fcntl(copy, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
         return copy;
+}
+
+/* All that is said to be there is there. */
+static void
+read_all(const volatile uint8_t *bytes, size_t len)
+{
+        for (size_t i = 0; bytes && i < len; i += i + 64 < len ? 64 : 1)
+                (void)bytes[i];
+}
+
+static void
+use_memory(mproc_args *args, size_t i)
+{
+        mproc_array *array;
+        mproc_value *value;
+        mproc_shm *shm;
+
+        switch (mproc_args_type(args, i)) {
+        case MPROC_ARG_SHM:
+                shm = mproc_args_shm(args, i);
+                read_all(mproc_shm_data(shm), mproc_shm_size(shm));
+                (void)mproc_shm_resize(shm, 0);
+                read_all(mproc_shm_data(shm), mproc_shm_size(shm));
+                break;
+        case MPROC_ARG_ARRAY:
+                array = mproc_args_array(args, i);
+                read_all(mproc_array_data(array), mproc_array_count(array) * mproc_array_item_size(array));
+                if (mproc_array_acquire(array, 1) >= 0)
+                        (void)mproc_array_release(array);
+                break;
+        default:
+                value = mproc_args_value(args, i);
+                (void)mproc_value_add(value, 1);
+                (void)mproc_value_double(value);
+                break;
+        }
 }
 
 static void
@@ -139,6 +181,11 @@ use_one(mproc_args *args, size_t i)
                 break;
         case MPROC_ARG_CONNECTION:
                 (void)mproc_connection_poll(mproc_args_connection(args, i), 0);
+                break;
+        case MPROC_ARG_SHM:
+        case MPROC_ARG_ARRAY:
+        case MPROC_ARG_VALUE:
+                use_memory(args, i);
                 break;
         default:
                 break;
