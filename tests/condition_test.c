@@ -182,8 +182,10 @@ TEST(wait_for_keeps_its_time_and_hands_on_what_the_predicate_says)
         int calls = 0;
         int64_t t;
 
+        CHECK_CODE(mproc_lock_release(NULL), MPROC_EHANDLE); /* words that are out of date afterwards */
         lock(condition);
         CHECK_CODE(mproc_condition_wait_for(condition, count_calls, &calls, 1), -ENODATA);
+        CHECK_CONTAINS(mproc_last_error(), "the predicate failed: ");
         CHECK_INT(calls, 2); /* before, and when time was up */
         t = monotonic_ms();
         CHECK_CODE(mproc_condition_wait_for(condition, never, NULL, 120), MPROC_ETIMEDOUT);

@@ -255,6 +255,15 @@ mproc_condition_wait(mproc_condition *condition, int64_t timeout_ms)
         return r == MPROC_ETIMEDOUT ? fail_timed_out() : r;
 }
 
+/* If it left words of its own, they stay. */
+static int
+fail_predicate(int r)
+{
+        if (mproc__fail_code() != r)
+                mproc__fail_words(r, "the predicate failed: %s", mproc_strerror(r));
+        return r;
+}
+
 int
 mproc_condition_wait_for(mproc_condition *condition, mproc_predicate_fn *predicate, void *arg, int64_t timeout_ms)
 {
@@ -268,7 +277,7 @@ mproc_condition_wait_for(mproc_condition *condition, mproc_predicate_fn *predica
                 return mproc__fail(-EINVAL, "a predicate is wanted, NULL was given");
         for (;;) {
                 if ((r = predicate(arg)) != 0)
-                        return r < 0 ? r : 0;
+                        return r < 0 ? fail_predicate(r) : 0;
                 if (waited == MPROC_ETIMEDOUT)
                         return mproc__fail(waited, "the predicate did not become true in time");
                 waited = wait_until(condition, me, deadline_ns);
