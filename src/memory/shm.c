@@ -6,7 +6,7 @@
  *
  * Memory without a name has no head of ours: all of it is the user's.  So there is nothing in it that a
  * process could leave half done, and what must be known of it travels with the handle.  Memory with a
- * name has the page that program/names.h wants, which is constant.
+ * name has the page that program/names.h wants, which is constant, and in nobody's view.
  *
  * Why no view can break.  A view is never longer than the file, and no file becomes shorter: a memfd is sealed
  * against it, and no function of ours does it to any.  So no access within a view is SIGBUS for want of a file. (It
@@ -87,9 +87,7 @@ mproc__shm_mapping(const struct mproc_shm *shm, size_t size)
 {
         size_t page = shm->huge == MPROC_SHM_HUGE_ALWAYS ? mproc__shared_huge_page(shm->fd) : 1;
 
-        if (size > SIZE_MAX - shm->head - page)
-                return 0;
-        return (shm->head + size + page - 1) / page * page;
+        return size > SIZE_MAX - page ? 0 : (size + page - 1) / page * page;
 }
 
 static int
@@ -109,7 +107,7 @@ set_view(struct mproc_shm *shm, void *base, size_t mapped, size_t size)
 {
         shm->base = base;
         shm->mapped = mapped;
-        atomic_store(&shm->data, (uint8_t *)base + shm->head);
+        atomic_store(&shm->data, base);
         atomic_store(&shm->size, size);
         if (shm->huge == MPROC_SHM_HUGE_IF_POSSIBLE)
                 mproc__shared_want_huge(base, mapped);
@@ -122,7 +120,7 @@ mproc__shm_view(struct mproc_shm *shm, size_t size)
         void *base;
         int r = -ENOMEM;
 
-        if (mapped == 0 || (r = mproc__shared_map(shm->fd, mapped, shm->readonly, NULL, &base)) < 0)
+        if (mapped == 0 || (r = mproc__shared_map(shm->fd, shm->head, mapped, shm->readonly, NULL, &base)) < 0)
                 return fail_map(shm, size, r);
         set_view(shm, base, mapped, size);
         return 0;

@@ -35,7 +35,7 @@ grow(struct mproc_shm *shm, uint64_t length, size_t size)
                 return fail_readonly("make it grow");
         if ((r = mproc__shm_check_room(shm, size - length, 0)) < 0)
                 return r;
-        r = mproc__shared_grow(shm->fd, mproc__shm_mapping(shm, size), false);
+        r = mproc__shared_grow(shm->fd, shm->head + mproc__shm_mapping(shm, size), false);
         if (r == -EPERM)
                 return mproc__fail(r, "this shared memory is sealed: it stays at %llu bytes",
                                    (unsigned long long)length);
@@ -51,10 +51,11 @@ change_view(struct mproc_shm *shm, size_t size)
         int r;
 
         mproc__lock(MPROC__LOCK_SEGMENTS);
-        if ((r = mproc__shared_remap(shm->fd, shm->base, shm->mapped, mapped, shm->readonly, &base)) == 0) {
+        if ((r = mproc__shared_remap(shm->fd, shm->head, shm->base, shm->mapped, mapped, shm->readonly, &base)) ==
+            0) {
                 shm->base = base;
                 shm->mapped = mapped;
-                atomic_store(&shm->data, (uint8_t *)base + shm->head);
+                atomic_store(&shm->data, base);
                 atomic_store(&shm->size, size);
         }
         mproc__unlock(MPROC__LOCK_SEGMENTS);
@@ -165,9 +166,9 @@ seal_writes(struct mproc_shm *shm, int seals)
 
         if ((r = mproc__shared_readonly(shm->fd, &fd)) < 0)
                 return fail_seal(r);
-        if ((r = mproc__shared_map(fd, shm->mapped, true, shm->base, &base)) == 0 &&
+        if ((r = mproc__shared_map(fd, 0, shm->mapped, true, shm->base, &base)) == 0 &&
             (r = mproc__shared_seal(shm->fd, seals)) < 0)
-                (void)mproc__shared_map(shm->fd, shm->mapped, false, shm->base, &base);
+                (void)mproc__shared_map(shm->fd, 0, shm->mapped, false, shm->base, &base);
         if (r < 0) {
                 mproc__plat_close(&fd);
                 return fail_seal(r);

@@ -85,7 +85,7 @@ claim(struct mproc_shm *shm, size_t size, const mproc_shm_opts *o)
 
         if (r < 0 || o->reserve <= 0)
                 return r;
-        if ((r = mproc__memory_reserve(shm->fd, 0, mproc__shm_mapping(shm, size))) < 0)
+        if ((r = mproc__memory_reserve(shm->fd, shm->head, mproc__shm_mapping(shm, size))) < 0)
                 return mproc__fail_errno(-r, "cannot claim %zu bytes of shared memory", size);
         return 0;
 }

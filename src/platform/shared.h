@@ -33,11 +33,12 @@ uint64_t mproc__shared_memory_left(void);
 /* Another open file description, which can only read.  -ENOSYS: there is no way to get one. */
 int mproc__shared_readonly(int fd, int *ret_fd);
 
-/* len bytes of it, from the beginning on.  at NULL: anywhere; otherwise there, in place of what is there. */
-int mproc__shared_map(int fd, size_t len, bool readonly, void *at, void **ret_base);
+/* len bytes of it, from offset on.  at NULL: anywhere; otherwise there, in place of what is there. */
+int mproc__shared_map(int fd, uint64_t offset, size_t len, bool readonly, void *at, void **ret_base);
 
 /* A mapping of old_len bytes becomes one of new_len, maybe elsewhere.  On failure all is as it was. */
-int mproc__shared_remap(int fd, void *base, size_t old_len, size_t new_len, bool readonly, void **ret_base);
+int mproc__shared_remap(int fd, uint64_t offset, void *base, size_t old_len, size_t new_len, bool readonly,
+                        void **ret_base);
 
 /* Large pages would be welcome there. */
 void mproc__shared_want_huge(void *base, size_t len);

@@ -162,7 +162,8 @@ mproc__shared_readonly(int fd, int *ret_fd)
 /* Some mappings the kernel does not make longer: of huge pages, for one.  Then a new one takes the old one's place.
  */
 int
-mproc__shared_remap(int fd, void *base, size_t old_len, size_t new_len, bool readonly, void **ret_base)
+mproc__shared_remap(int fd, uint64_t offset, void *base, size_t old_len, size_t new_len, bool readonly,
+                    void **ret_base)
 {
         void *moved = mremap(base, old_len, new_len, MREMAP_MAYMOVE);
         int r;
@@ -171,7 +172,7 @@ mproc__shared_remap(int fd, void *base, size_t old_len, size_t new_len, bool rea
                 *ret_base = moved;
                 return 0;
         }
-        if ((r = mproc__shared_map(fd, new_len, readonly, NULL, &moved)) < 0)
+        if ((r = mproc__shared_map(fd, offset, new_len, readonly, NULL, &moved)) < 0)
                 return r;
         mproc__memory_unmap(base, old_len);
         *ret_base = moved;

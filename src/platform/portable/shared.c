@@ -56,10 +56,11 @@ mproc__shared_readonly(int fd, int *ret_fd)
 }
 
 int
-mproc__shared_remap(int fd, void *base, size_t old_len, size_t new_len, bool readonly, void **ret_base)
+mproc__shared_remap(int fd, uint64_t offset, void *base, size_t old_len, size_t new_len, bool readonly,
+                    void **ret_base)
 {
         void *moved;
-        int r = mproc__shared_map(fd, new_len, readonly, NULL, &moved);
+        int r = mproc__shared_map(fd, offset, new_len, readonly, NULL, &moved);
 
         if (r < 0)
                 return r;

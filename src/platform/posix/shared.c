@@ -11,10 +11,10 @@
 #include <sys/statvfs.h>
 
 int
-mproc__shared_map(int fd, size_t len, bool readonly, void *at, void **ret_base)
+mproc__shared_map(int fd, uint64_t offset, size_t len, bool readonly, void *at, void **ret_base)
 {
         void *base = mmap(at, len, readonly ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED | (at ? MAP_FIXED : 0),
-                          fd, 0);
+                          fd, (off_t)offset);
 
         if (base == MAP_FAILED)
                 return -errno;
