@@ -199,24 +199,67 @@ TEST(wrong_use_is_told)
         mproc_queue_free(q);
 }
 
-/* How many bytes of memory this process's queues have, by what their descriptors tell. */
+/* How many bytes of memory this process's queues have, and how long their tapes are, by what their descriptors tell.
+ */
 static int64_t
-queue_memory(void)
+queue_memory_and_tape(int64_t *ret_tape)
 {
         DIR *dir = opendir("/proc/self/fd");
         int64_t total = 0;
 
+        *ret_tape = 0;
         for (struct dirent *e; (e = readdir(dir));) {
                 char link[256];
                 struct stat st;
                 ssize_t n = readlinkat(dirfd(dir), e->d_name, link, sizeof link - 1);
 
                 link[n > 0 ? n : 0] = 0;
-                if (strstr(link, "mproc-queue") && fstat(atoi(e->d_name), &st) == 0)
+                if (strstr(link, "mproc-queue") && fstat(atoi(e->d_name), &st) == 0) {
                         total += (int64_t)st.st_blocks * 512;
+                        *ret_tape += (int64_t)st.st_size;
+                }
         }
         closedir(dir);
         return total;
+}
+
+static int64_t
+queue_memory(void)
+{
+        int64_t tape;
+
+        return queue_memory_and_tape(&tape);
+}
+
+static int64_t
+queue_tape(void)
+{
+        int64_t tape;
+
+        (void)queue_memory_and_tape(&tape);
+        return tape;
+}
+
+/* Full and empty again and again, it does not take fresh memory each time: the tape is no longer than it was. */
+TEST(a_queue_with_a_limit_ends_up_in_one_ring)
+{
+        enum { LARGE = 1 << 18, MOST = 16 };
+        uint8_t *data = calloc(1, LARGE);
+        mproc_queue *q = make_queue(MOST);
+        int64_t tape = 0;
+
+        for (int i = 0; i < 20; i++) {
+                if (i == 8)
+                        tape = queue_tape();
+                for (int k = 0; k < MOST; k++)
+                        CHECK_OK(mproc_queue_put(q, data, LARGE, MPROC_NOWAIT));
+                for (int k = 0; k < MOST; k++)
+                        CHECK_OK(mproc_queue_get(q, data, LARGE, NULL, MPROC_NOWAIT));
+        }
+        CHECK_INT(queue_tape(), tape);
+        CHECK(queue_memory() < 9 << 20);
+        mproc_queue_free(q);
+        free(data);
 }
 
 TEST(a_drained_queue_gives_its_memory_back)

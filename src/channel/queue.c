@@ -47,7 +47,7 @@ init_shm(struct mproc_queue *queue, const mproc_queue_opts *opts)
 {
         struct mproc__queue_shm *shm = queue->shm;
         uint64_t first = mproc__memory_page();
-        int r = mproc__ring_build(&queue->tail, queue->segment->fd, first, MPROC__COUNTER_START, 0, NULL);
+        int r = mproc__ring_build(&queue->tail, queue->segment->fd, first, MPROC__COUNTER_START, 0, NULL, 0);
 
         if (r < 0)
                 return mproc__fail_errno(-r, "no shared memory for a queue");

@@ -158,7 +158,7 @@ grow(struct mproc_queue *queue, uint32_t n, uint64_t need)
         uint64_t at = mproc__window_end(w);
         int r;
 
-        if ((r = mproc__ring_build(&fresh, queue->segment->fd, at, n, need, w)) < 0)
+        if ((r = mproc__ring_build(&fresh, queue->segment->fd, at, n, need, w, queue->shm->maxsize)) < 0)
                 return r;
         MPROC_POINT("queue.grow.built");
         atomic_store_explicit(&ring->last_n, n, memory_order_relaxed);

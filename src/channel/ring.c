@@ -128,11 +128,23 @@ mproc__window_open(struct mproc__window *window, int fd, uint64_t at)
         return map_window(window, fd);
 }
 
+/*
+ * How large rings become.  A queue that can only hold so much may keep room for all of it, as far as there are
+ * slots: then it does not leave its ring for another one again and again, each of fresh pages.
+ */
+static uint64_t
+bytes_last(uint64_t need, uint32_t most)
+{
+        uint64_t slots = BYTES_LAST / BYTES_A_SLOT, all = need * (most < slots ? most : slots);
+
+        return all < BYTES_LAST ? BYTES_LAST : all < BYTES_LARGE ? all : BYTES_LARGE;
+}
+
 static void
-choose_size(uint64_t need, const struct mproc__window *like, uint32_t *ret_slots, bool *ret_single,
+choose_size(uint64_t need, const struct mproc__window *like, uint32_t most, uint32_t *ret_slots, bool *ret_single,
             uint64_t *ret_bytes)
 {
-        uint64_t bytes = like && !like->single ? like->bytes * 2 : BYTES_FIRST;
+        uint64_t bytes = like && !like->single ? like->bytes * 2 : BYTES_FIRST, last;
 
         if (need > INLINE_MAX) {
                 *ret_slots = 2;
@@ -142,8 +154,8 @@ choose_size(uint64_t need, const struct mproc__window *like, uint32_t *ret_slots
         }
         if (bytes < mproc__memory_page())
                 bytes = mproc__memory_page();
-        if (bytes > BYTES_LAST)
-                bytes = BYTES_LAST;
+        for (last = bytes_last(need, most); bytes / 2 >= last;)
+                bytes /= 2;
         while (bytes < need * 4)
                 bytes *= 2;
         *ret_slots = (uint32_t)((bytes < BYTES_LAST ? bytes : BYTES_LAST) / BYTES_A_SLOT);
@@ -157,7 +169,7 @@ choose_size(uint64_t need, const struct mproc__window *like, uint32_t *ret_slots
  */
 int
 mproc__ring_build(struct mproc__window *window, int fd, uint64_t at, uint32_t first_n, uint64_t need,
-                  const struct mproc__window *like)
+                  const struct mproc__window *like, uint32_t most)
 {
         struct mproc__ring_shm *ring;
         uint64_t bytes, all;
@@ -165,7 +177,7 @@ mproc__ring_build(struct mproc__window *window, int fd, uint64_t at, uint32_t fi
         bool single;
         int r;
 
-        choose_size(need, like, &slots, &single, &bytes);
+        choose_size(need, like, most, &slots, &single, &bytes);
         mproc__window_close(window);
         measure(window, at, first_n, slots, single, bytes);
         all = window->bytes_at + page_up(bytes); /* so that want of memory is found here, not when it is written */

@@ -145,11 +145,12 @@ void mproc__window_take(struct mproc__window *window, struct mproc__window *othe
 
 /*
  * Build a ring at a place where nothing that counts is yet, with room for a first message of
- * `need` bytes, and open it.  like: the ring before, for its size, or NULL.  Nobody knows
- * of it until it is linked.  -ENOSPC, -ENOMEM, -EFBIG; then nothing remains.
+ * `need` bytes, and open it.  like: the ring before, for its size, or NULL.  most: so many messages the queue can
+ * hold at a time, or 0: no limit.  Nobody knows of it until it is linked.  -ENOSPC, -ENOMEM, -EFBIG; then nothing
+ * remains.
  */
 int mproc__ring_build(struct mproc__window *window, int fd, uint64_t at, uint32_t first_n, uint64_t need,
-                      const struct mproc__window *like);
+                      const struct mproc__window *like, uint32_t most);
 
 uint64_t mproc__window_end(const struct mproc__window *window); /* the place behind it */
 
