@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mproc/queue_args.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -356,6 +357,98 @@ START_METHOD_TEST(growing_at_the_same_time_loses_nothing)
         CHECK(mproc_shm_size(shm) >= 199 * PAGE);
         for (size_t pages = 1; pages < 199; pages++)
                 CHECK((bytes(shm)[pages * PAGE - 1] & 2) != 0);
+        mproc_shm_free(shm);
+}
+
+/* A child that is forked while another thread resizes has the old view or the new one. */
+static atomic_bool resized_enough;
+
+static void *
+resize_all_the_time(void *arg)
+{
+        mproc_shm *shm = arg;
+
+        for (size_t i = 0; !atomic_load(&resized_enough); i++)
+                CHECK_OK(mproc_shm_resize(shm, (1 + i % 64) * 16 * PAGE));
+        return NULL;
+}
+
+TEST(forking_while_a_thread_resizes)
+{
+        mproc_shm *shm = make(NULL, 64 * 16 * PAGE);
+        pthread_t thread;
+
+        atomic_store(&resized_enough, false);
+        CHECK(pthread_create(&thread, NULL, resize_all_the_time, shm) == 0);
+        for (int i = 0; i < 100; i++) {
+                pid_t pid = fork();
+
+                CHECK(pid >= 0);
+                if (pid == 0) {
+                        CHECK(mproc_shm_data(shm) && mproc_shm_size(shm) >= 16 * PAGE);
+                        bytes(shm)[0] = 1;
+                        bytes(shm)[mproc_shm_size(shm) - 1] = 1;
+                        CHECK_OK(mproc_shm_resize(shm, 0));
+                        bytes(shm)[64 * 16 * PAGE - 1] = 1;
+                        mproc_shm_free(shm);
+                        _exit(0);
+                }
+                reap(pid);
+        }
+        atomic_store(&resized_enough, true);
+        CHECK(pthread_join(thread, NULL) == 0);
+        mproc_shm_free(shm);
+}
+
+static void *
+make_and_end(void *arg)
+{
+        for (int i = 0; i < 200; i++) {
+                mproc_shm *reader, *shm = make(NULL, PAGE * (1 + (size_t)i % 5));
+
+                (void)arg;
+                bytes(shm)[0] = (uint8_t)i;
+                CHECK_OK(mproc_shm_readonly(shm, &reader));
+                CHECK_OK(mproc_shm_close(shm));
+                CHECK_INT(bytes(reader)[0], (uint8_t)i);
+                mproc_shm_free(reader);
+                mproc_shm_free(shm);
+        }
+        return NULL;
+}
+
+TEST(many_threads_make_shared_memory)
+{
+        pthread_t threads[4];
+
+        for (int i = 0; i < 4; i++)
+                CHECK(pthread_create(&threads[i], NULL, make_and_end, NULL) == 0);
+        for (int i = 0; i < 4; i++)
+                CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
+TEST(want_of_descriptors_is_told)
+{
+        const char *name = name_of("fds");
+        struct rlimit limit, none;
+        mproc_shm *shm, *other = NULL;
+        mproc_array *array = NULL;
+
+        CHECK_OK(mproc_shm_create(NULL, name, PAGE, &shm));
+        CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+        none = limit;
+        none.rlim_cur = 3; /* those that are open stay */
+        CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+        CHECK_CODE(mproc_shm_create(NULL, NULL, PAGE, &other), -EMFILE);
+        CHECK_CODE(mproc_shm_create(NULL, name_of("more"), PAGE, &other), -EMFILE);
+        CHECK_CODE(mproc_shm_attach(NULL, name, &other), -EMFILE);
+        CHECK_CODE(mproc_shm_attach_readonly(NULL, name, &other), -EMFILE);
+        CHECK_CODE(mproc_shm_readonly(shm, &other), -EMFILE);
+        CHECK_CODE(mproc_array_create(NULL, MPROC_TYPE(int), 1, &array), -EMFILE);
+        CHECK(!other && !array);
+        CHECK_OK(mproc_shm_resize(shm, 3 * PAGE));
+        CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+        CHECK_OK(mproc_shm_unlink(name));
         mproc_shm_free(shm);
 }
 
