@@ -261,6 +261,7 @@ START_METHOD_TEST(tasks_are_cancelled_waiting_and_running)
 {
         mproc_pool *pool = make_pool(ctx, 1, NULL);
         mproc_future *running, *waiting, *after;
+        mproc_pool_stats_all stats;
         mproc_event *event;
         int64_t sum = 0;
 
@@ -278,6 +279,11 @@ START_METHOD_TEST(tasks_are_cancelled_waiting_and_running)
         CHECK_OK(mproc_future_get_int(after, &sum, LONG_MS));
         CHECK_INT(sum, 7);
         CHECK_CODE(mproc_future_cancel(after), MPROC_ERELEASED);
+        CHECK_OK(mproc_pool_stats(pool, &stats, NULL, 0));
+        CHECK_INT(stats.tasks, 3);
+        CHECK_INT(stats.done, 1);
+        CHECK_INT(stats.cancelled, 2);
+        CHECK_INT(stats.failed, 0);
         mproc_future_free(running);
         mproc_future_free(waiting);
         mproc_future_free(after);
@@ -301,6 +307,7 @@ START_METHOD_TEST(a_map_is_cancelled_as_a_whole)
         mproc_pool *pool = make_pool(ctx, 2, NULL);
         int64_t *items = numbers(100), sum = 0;
         mproc_worker_stats workers[2];
+        mproc_pool_stats_all stats;
         mproc_future *f;
 
         CHECK_OK(mproc_pool_map_async(pool, wait_for_ever, items, 100, sizeof *items, NULL, 0, NULL, &f));
@@ -310,6 +317,10 @@ START_METHOD_TEST(a_map_is_cancelled_as_a_whole)
         mproc_future_free(f);
         CHECK_OK(mproc_pool_apply(pool, add, MPROC_ARGS(1, 2), &sum, sizeof sum, NULL));
         CHECK_INT(sum, 3);
+        CHECK_OK(mproc_pool_stats(pool, &stats, NULL, 0));
+        CHECK_INT(stats.done, 1);
+        CHECK_INT(stats.cancelled, 100);
+        CHECK_INT(stats.failed, 0);
         free(items);
         finish_pool(pool);
 }

@@ -50,7 +50,8 @@ typedef struct mproc_pool_opts {
                                     */
         unsigned retries;          /* how often a task is run again whose worker died; default 0: it fails at once */
         int64_t time_limit_ms;     /* of each task: it is ended, and has failed; default: none */
-        mproc_progress_fn *progress; /* called at most ten times a second, by threads that wait */
+        mproc_progress_fn
+                *progress; /* called at most ten times a second, and once all is done, by threads that wait */
         void *progress_arg;
         const char *name; /* of the workers: "NAME-1", ...; default "Pool-1-worker"; copied */
         int reserved[16];
@@ -71,7 +72,7 @@ MPROC_API int mproc_pool_create(mproc_context *ctx, unsigned workers, const mpro
 /*
  * Give the pool a task; the future stands for its outcome, is the caller's, and is ended with mproc_future_free. Does
  * not wait.  Arguments are taken over as mproc_process_create does.  Objects and descriptors among them go to one
- * worker directly; what only fork can pass on is MPROC_ECONTEXT, since the workers exist already. MPROC_ECLOSED: the
+ * worker directly.  MPROC_ECONTEXT: an object of the fork context, for a pool of another.  MPROC_ECLOSED: the
  * pool is closed or was terminated.  MPROC_ENOTCHILD: it is another process's. MPROC_ETARGET, MPROC_EHANDLE,
  * MPROC_EMOVED, -EBADF, -ENOMEM, -EMSGSIZE.  MT-Safe.  Origin: Pool.apply_async.
  */

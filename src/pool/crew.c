@@ -198,7 +198,12 @@ settle_chunk(mproc_pool *pool, struct mproc_future *job, unsigned i, _Atomic uin
         } else if (item != UINT64_MAX) {
                 resume = fail_or_retry(pool, job, item, pid, exitcode) ? item : item + 1;
         }
-        atomic_fetch_add(&record->tasks, resume - start);
+        if (m->doomed_entry == entry && m->doomed_code == MPROC_ECANCELLED && resume > start) {
+                job->cancelled_items++;
+                atomic_fetch_add(&record->tasks, resume - start - 1);
+        } else {
+                atomic_fetch_add(&record->tasks, resume - start);
+        }
         if (resume < end) {
                 atomic_store(state, mproc__chunk_state(MPROC__CHUNK_OPEN, 0, resume - first));
         } else {
@@ -224,7 +229,7 @@ settle_job(mproc_pool *pool, unsigned i, pid_t pid, int exitcode)
         atomic_store(&shm->shaky, 1);
         (void)atomic_compare_exchange_strong(&shm->failure.owner, &writing, 0);
         if (!(states = mproc__jobs_states(pool, job))) {
-                mproc__jobs_cancel(pool, job);
+                mproc__jobs_cancel(pool, job, true);
                 return job;
         }
         if (chunk < job->chunks) {
@@ -476,13 +481,18 @@ mproc__crew_limits(mproc_pool *pool)
         return next;
 }
 
+/* A sentinel may become readable for other reasons, where it is no pidfd: then the worker is asked again. */
 static void
 end_worker(struct mproc__member *m, int64_t deadline_ns)
 {
-        struct pollfd p = { .fd = mproc_process_sentinel(m->process), .events = POLLIN };
+        while (mproc_process_is_alive(m->process) == 1) {
+                struct pollfd p = { .fd = mproc_process_sentinel(m->process), .events = POLLIN };
 
-        if (mproc__plat_poll(&p, 1, deadline_ns) <= 0)
+                if (mproc__plat_poll(&p, 1, deadline_ns) > 0 && !mproc__deadline_passed(deadline_ns))
+                        continue;
                 (void)mproc_process_kill(m->process);
+                break;
+        }
         (void)mproc_process_join(m->process, MPROC_FOREVER);
 }
 

@@ -81,9 +81,11 @@ drive(mproc_pool *pool, bool (*done)(mproc_pool *pool, void *arg), void *arg, in
         bool ended = false;
 
         pool->driving = true;
-        (void)pthread_mutex_unlock(&pool->mutex);
-        (void)spin(pool);
-        (void)pthread_mutex_lock(&pool->mutex);
+        if (!mproc__deadline_passed(deadline_ns)) {
+                (void)pthread_mutex_unlock(&pool->mutex);
+                (void)spin(pool);
+                (void)pthread_mutex_lock(&pool->mutex);
+        }
         atomic_store(&pool->shm->watch, 1);
         mproc__pool_attend(pool);
         until = earlier(until, mproc__crew_limits(pool));
@@ -110,9 +112,24 @@ sleep_as_passenger(mproc_pool *pool, int64_t deadline_ns)
                 (void)pthread_cond_timedwait(&pool->changed, &pool->mutex, &until);
 }
 
+/* How it ended, to who looks at the progress; else his last look would be of what was a moment before. */
+static void
+tell_the_end(mproc_pool *pool)
+{
+        if (pool->driving || !mproc__progress_owed(pool))
+                return;
+        pool->driving = true;
+        (void)mproc__progress_tell(pool, true);
+        pool->driving = false;
+        (void)pthread_cond_broadcast(&pool->changed);
+}
+
+/* Also who will not wait looks after the pool once: his program may do nothing but ask, again and again. */
 int
 mproc__pool_wait(mproc_pool *pool, bool (*done)(mproc_pool *pool, void *arg), void *arg, int64_t deadline_ns)
 {
+        bool looked = false;
+
         mproc__pool_attend(pool);
         for (;;) {
                 if (atomic_load(&pool->stopped) && !pool->ended && !pool->driving) {
@@ -127,13 +144,16 @@ mproc__pool_wait(mproc_pool *pool, bool (*done)(mproc_pool *pool, void *arg), vo
                         (void)pthread_mutex_lock(&pool->mutex);
                         continue;
                 }
-                if (done(pool, arg))
+                if (done(pool, arg)) {
+                        tell_the_end(pool);
                         return 0;
-                if (mproc__deadline_passed(deadline_ns))
+                }
+                if (mproc__deadline_passed(deadline_ns) && (looked || pool->driving))
                         return MPROC_ETIMEDOUT;
                 if (pool->driving)
                         sleep_as_passenger(pool, deadline_ns);
                 else
                         drive(pool, done, arg, deadline_ns);
+                looked = true;
         }
 }

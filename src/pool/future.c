@@ -61,6 +61,14 @@ has_ended(mproc_pool *pool, void *arg)
         return ((struct mproc_future *)arg)->state == MPROC__JOB_ENDED;
 }
 
+/* Who only ever looks has to see deaths and limits, too. */
+static bool
+look_whether_ended(mproc_future *f)
+{
+        return f->state == MPROC__JOB_ENDED ||
+               mproc__pool_wait(f->pool, has_ended, f, mproc__deadline(MPROC_NOWAIT)) == 0;
+}
+
 /* Lock, and wait: if the result is 0, it has ended and the pool is locked; otherwise it is not. */
 static int
 lock_ended(mproc_future *f, int64_t timeout_ms)
@@ -112,9 +120,7 @@ mproc_future_ready(mproc_future *f)
 
         if (r < 0)
                 return r;
-        if (f->state != MPROC__JOB_ENDED)
-                mproc__pool_attend(f->pool);
-        r = f->state == MPROC__JOB_ENDED;
+        r = look_whether_ended(f);
         mproc__pool_unlock(f->pool);
         return r;
 }
@@ -284,9 +290,7 @@ mproc_future_report(mproc_future *f, mproc_task_report *ret)
 
         if (r < 0)
                 return r;
-        if (f->state != MPROC__JOB_ENDED)
-                mproc__pool_attend(f->pool);
-        if (f->state == MPROC__JOB_ENDED) {
+        if (look_whether_ended(f)) {
                 *ret = (mproc_task_report){
                         .code = f->code,
                         .result = f->function_result,
@@ -312,7 +316,7 @@ mproc_future_cancel(mproc_future *f)
         if (r < 0)
                 return r;
         mproc__pool_attend(f->pool);
-        mproc__jobs_cancel(f->pool, f);
+        mproc__jobs_cancel(f->pool, f, true);
         if (f->state != MPROC__JOB_ENDED)
                 (void)mproc__pool_wait(f->pool, has_ended, f, MPROC__NEVER);
         if (!f->cancelled)

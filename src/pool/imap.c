@@ -90,7 +90,10 @@ mproc_pool_imap(mproc_pool *pool, mproc_map_fn *function, mproc_source_fn *sourc
         m->item_size = item_size;
         m->result_size = result_size;
         m->chunk = o->chunk ? o->chunk : 1;
-        m->ahead = o->ahead ? o->ahead : 4 * m->chunk * mproc_pool_workers(pool);
+        if (o->ahead)
+                m->ahead = o->ahead;
+        else if (__builtin_mul_overflow(m->chunk, 4 * (size_t)mproc_pool_workers(pool), &m->ahead))
+                m->ahead = SIZE_MAX;
         m->unordered = o->unordered;
         m->last = &m->pieces;
         *ret_imap = m;
@@ -285,8 +288,7 @@ mproc_imap_free(mproc_imap *m)
                 next = p->next;
                 if (mproc__pool_check(m->pool) == 0) {
                         (void)pthread_mutex_lock(&m->pool->mutex);
-                        if (p->future->state == MPROC__JOB_BACKLOG)
-                                mproc__jobs_cancel(m->pool, p->future);
+                        mproc__jobs_cancel(m->pool, p->future, false);
                         mproc__pool_unlock(m->pool);
                 }
                 free_piece(p);

@@ -495,8 +495,10 @@ mproc__jobs_fail_item(mproc_pool *pool, struct mproc_future *job, uint64_t item,
 {
         int32_t stored = code;
 
-        job->failed_items++;
-        pool->failed++;
+        if (code != MPROC_ECANCELLED) { /* that is counted when its job ends */
+                job->failed_items++;
+                pool->failed++;
+        }
         if (job->codes_at)
                 (void)mproc__areas_write(&pool->areas, job->codes_at + item * sizeof stored, &stored, sizeof stored);
         if (job->results_at)
@@ -627,10 +629,30 @@ conclude(mproc_pool *pool, struct mproc_future *job)
                 mproc__job_destroy(job);
 }
 
+/* Of a job that is cancelled: the items that had ended before, with success or without. */
+static uint64_t
+count_ended(mproc_pool *pool, struct mproc_future *job)
+{
+        _Atomic uint64_t *states = mproc__jobs_states(pool, job);
+        uint64_t ended = 0;
+
+        for (uint64_t i = 0; states && i < job->chunks; i++) {
+                uint64_t state = atomic_load(&states[i]), size = job->chunk;
+
+                if (i == job->chunks - 1)
+                        size = job->count - i * job->chunk;
+                ended += mproc__chunk_kind(state) == MPROC__CHUNK_DONE ? size : mproc__chunk_start(state);
+        }
+        ended -= job->cancelled_items;
+        return ended < job->count ? ended : job->count;
+}
+
 static void
 end_active(mproc_pool *pool, struct mproc_future *job)
 {
-        if (!job->cancelled) {
+        if (job->cancelled) {
+                pool->cancelled += job->count - count_ended(pool, job);
+        } else {
                 take_failure(pool, job);
                 if (job->kind == MPROC__JOB_TASK && job->code == 0)
                         take_result(pool, job);
@@ -739,7 +761,7 @@ mproc__jobs_look_at_cancelled(mproc_pool *pool)
  * ------------------------------------------------------------------------------------------------------- */
 
 void
-mproc__jobs_cancel(mproc_pool *pool, struct mproc_future *job)
+mproc__jobs_cancel(mproc_pool *pool, struct mproc_future *job, bool running)
 {
         if (job->state == MPROC__JOB_ENDED || job->cancelled)
                 return;
@@ -748,15 +770,15 @@ mproc__jobs_cancel(mproc_pool *pool, struct mproc_future *job)
                 job->code = MPROC_ECANCELLED;
                 set_words(job, "it was cancelled");
         }
-        pool->cancelled += job->count;
         pool->cancelling++;
         if (job->state == MPROC__JOB_BACKLOG) {
+                pool->cancelled += job->count;
                 mproc__jobs_remove(is_mailed(job) ? &pool->mail_backlog : &pool->backlog, job);
                 conclude(pool, job);
                 return;
         }
         atomic_store(&mproc__job_shm(pool, job)->stop, 1);
-        for (unsigned i = 0; i < pool->workers; i++) {
+        for (unsigned i = 0; running && i < pool->workers; i++) {
                 uint64_t at = atomic_load(&pool->shm->records[i].current);
 
                 if (at != MPROC__ITEM_NONE && atomic_load(&pool->shm->records[i].job) == entry_of(job))
@@ -779,7 +801,6 @@ mproc__jobs_fail_all(mproc_pool *pool, int code, const char *words)
                 if (!job->cancelled) {
                         job->cancelled = true;
                         pool->cancelling++;
-                        pool->cancelled += job->count;
                 }
                 end_active(pool, job);
         }

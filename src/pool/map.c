@@ -152,7 +152,7 @@ make_future(mproc_pool *pool, const struct mproc__map *m, struct mproc_future **
         if (m->retries)
                 f->retries = m->retries;
         if (m->time_limit_ms)
-                f->time_limit_ns = m->time_limit_ms * INT64_C(1000000);
+                f->time_limit_ns = mproc__pool_limit_ns(m->time_limit_ms);
         if (f->time_limit_ns && f->time_limit_ns < pool->least_limit_ns)
                 pool->least_limit_ns = f->time_limit_ns;
         if ((r = mproc__jobs_function(pool, (void (*)(void))m->function, &f->function_at, &f->function_len)) < 0 ||

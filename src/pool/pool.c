@@ -194,7 +194,7 @@ new_pool(mproc_context *ctx, unsigned workers, const mproc_pool_opts *o, mproc_p
         pool->fd = pool->bell = -1;
         pool->workers = workers;
         pool->retries = o->retries;
-        pool->time_limit_ns = o->time_limit_ms * INT64_C(1000000);
+        pool->time_limit_ns = mproc__pool_limit_ns(o->time_limit_ms);
         pool->least_limit_ns = pool->time_limit_ns ? pool->time_limit_ns : MPROC__NEVER;
         pool->progress = o->progress;
         pool->progress_arg = o->progress_arg;
@@ -350,6 +350,11 @@ terminate_locked(mproc_pool *pool)
                 return;
         mproc__crew_kill(pool);
         mproc__jobs_fail_all(pool, MPROC_ECANCELLED, "the pool was terminated");
+        if (mproc__progress_owed(pool)) {
+                pool->driving = true;
+                (void)mproc__progress_tell(pool, true);
+                pool->driving = false;
+        }
         (void)pthread_cond_broadcast(&pool->changed);
 }
 

@@ -61,6 +61,7 @@ struct mproc_future {
         struct mproc__tries *tries;
         bool cancelled;
         uint64_t failed_items;
+        uint64_t cancelled_items; /* ended by us while they ran: their chunks are past them */
 
         /* how it ended */
         int code;
@@ -172,6 +173,13 @@ int mproc__pool_check(const mproc_pool *pool);
 /* Give the mutex up, after calling back what has ended meanwhile; frees the pool if nothing refers to it any more. */
 void mproc__pool_unlock(mproc_pool *pool);
 
+/* A time limit in nanoseconds; beyond a century is none. */
+static inline int64_t
+mproc__pool_limit_ns(int64_t ms)
+{
+        return ms < INT64_C(3155760000000) ? ms * 1000000 : 0;
+}
+
 /* --- pool/jobs.c: from the user to the workers and back; under the mutex --------------------------------------- */
 
 /* The name of a function, in an area.  With words. */
@@ -200,7 +208,7 @@ void mproc__jobs_fail_item(mproc_pool *pool, struct mproc_future *job, uint64_t 
 /* Look whether it has ended, and if so, end it. */
 void mproc__jobs_look(mproc_pool *pool, struct mproc_future *job);
 
-void mproc__jobs_cancel(mproc_pool *pool, struct mproc_future *job);
+void mproc__jobs_cancel(mproc_pool *pool, struct mproc_future *job, bool running); /* or only what has not begun */
 void mproc__jobs_fail_all(mproc_pool *pool, int code, const char *words);
 
 /* The states of its chunks; NULL: no memory to map them. */
@@ -258,6 +266,7 @@ int mproc__pool_check_open(const mproc_pool *pool);
  * --------------------------------------------------------------------------------------------------- */
 
 uint64_t mproc__pool_tasks_ended(const mproc_pool *pool);
+bool mproc__progress_owed(const mproc_pool *pool);         /* its last word */
 int64_t mproc__progress_tell(mproc_pool *pool, bool last); /* calls the hook if it is time; when the next is */
 
 #endif

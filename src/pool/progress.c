@@ -73,7 +73,7 @@ measure(mproc_pool *pool, int64_t now, mproc_progress *ret)
         uint64_t failed, done = sum_of_tasks(pool, &failed) + pool->cancelled;
         double seconds;
 
-        if (pool->progress_since_ns == 0 || done >= pool->given) { /* idle until now: what comes is timed from here */
+        if (pool->progress_since_ns == 0) { /* idle until now: what comes is timed from here */
                 pool->progress_since_ns = now;
                 pool->progress_done = done;
         }
@@ -92,6 +92,14 @@ measure(mproc_pool *pool, int64_t now, mproc_progress *ret)
         }
 }
 
+/* Has the hook been told of work that has all ended since? */
+bool
+mproc__progress_owed(const mproc_pool *pool)
+{
+        return pool->progress && pool->progress_since_ns != 0 && !pool->active.first && !pool->backlog.first &&
+               !pool->mail_backlog.first;
+}
+
 /* The mutex is given up for the hook.  The driver calls this, so nobody else is in it. */
 int64_t
 mproc__progress_tell(mproc_pool *pool, bool last)
@@ -99,13 +107,15 @@ mproc__progress_tell(mproc_pool *pool, bool last)
         int64_t now;
         mproc_progress progress;
 
-        if (!pool->progress)
+        if (!pool->progress || (!last && !pool->active.first && !pool->backlog.first && !pool->mail_backlog.first))
                 return MPROC__NEVER;
         now = mproc__plat_now_ns();
         if (now < pool->progress_next_ns && !last)
                 return pool->progress_next_ns;
         pool->progress_next_ns = now + INTERVAL;
         measure(pool, now, &progress);
+        if (last)
+                pool->progress_since_ns = 0;
         (void)pthread_mutex_unlock(&pool->mutex);
         pool->progress(pool, &progress, pool->progress_arg);
         (void)pthread_mutex_lock(&pool->mutex);

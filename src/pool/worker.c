@@ -228,23 +228,22 @@ open_pool(struct mproc__worker *w, mproc_args *args)
         return mproc__results_open(&w->results, mproc_args_fd(args, MPROC__WORKER_ARG_RESULTS));
 }
 
-/* What the pool's maker wants done first. */
+/* What the pool's maker wants done first.  Its arguments live as long as the worker: tasks use the objects among
+ * them. */
 static int
 initialize(struct mproc__worker *w)
 {
         mproc__function *function;
-        mproc_args *args;
         int r, failed;
 
         if (w->shm->initializer_len == 0)
                 return 0;
         if ((r = mproc__worker_function(w, w->shm->initializer_at, w->shm->initializer_len, &function)) < 0 ||
-            (r = mproc__mail_initializer(w, &args)) < 0)
+            (r = mproc__mail_initializer(w, &w->initializer_args)) < 0)
                 return r;
         mproc__fail_forget();
-        r = ((mproc_main_fn *)function)(args);
-        failed = mproc__args_failed(args);
-        mproc__args_free(args);
+        r = ((mproc_main_fn *)function)(w->initializer_args);
+        failed = mproc__args_failed(w->initializer_args);
         if (failed < 0)
                 return failed;
         if (r < 0 && mproc__fail_code() != r)
@@ -271,10 +270,13 @@ mproc__worker_main(mproc_args *args)
         (void)signal(SIGINT, SIG_IGN);
         if ((r = open_pool(&w, args)) < 0)
                 return r;
-        if ((r = initialize(&w)) < 0)
-                return tell_failure(&w, r);
-        atomic_store(&w.record->status, MPROC__WORKER_READY);
-        mproc__bell_ring(w.bell);
-        serve(&w);
-        return 0;
+        if ((r = initialize(&w)) < 0) {
+                (void)tell_failure(&w, r);
+        } else {
+                atomic_store(&w.record->status, MPROC__WORKER_READY);
+                mproc__bell_ring(w.bell);
+                serve(&w);
+        }
+        mproc__args_free(w.initializer_args);
+        return r;
 }

@@ -32,9 +32,10 @@ struct mproc__worker {
         uint64_t mail_read;
         struct mproc__packet *packets, *attached; /* taken in: tasks in their order, and what maps need */
         uint64_t npackets;
-        struct mproc__packet *open; /* of the task that is being run */
-        uint64_t begun;             /* tasks in this life */
-        uint64_t serial;            /* of chunks; see mproc__item_mark */
+        struct mproc__packet *open;   /* of the task that is being run */
+        mproc_args *initializer_args; /* NULL: none */
+        uint64_t begun;               /* tasks in this life */
+        uint64_t serial;              /* of chunks; see mproc__item_mark */
         struct mproc__results results;
         struct {
                 uint64_t at;
