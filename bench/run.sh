@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# bench/run.sh [start|queue|lock|shm]... - build the bench and run it, or some parts of it.
+# bench/run.sh [start|queue|lock|shm|pool]... - build the bench and run it, or some parts of it.
 #
 # Needs cmake and a C compiler; installs nothing.  The peers take part if they are
 # here: for start libuv, GLib, APR, Boost.Process; for queue and lock
@@ -13,12 +13,13 @@
 # BENCH_QUEUE_SECONDS  the same of queues            (110)
 # BENCH_LOCK_SECONDS   the same of locks             (30)
 # BENCH_SHM_SECONDS    the same of shared memory     (10)
+# BENCH_TRANSFER_MIB   the largest result of a pool's task (512)
 # BENCH_SIZES_MIB      private memory of the parents whose start cost is measured (0,64,256,1024,4096)
 # BENCH_PYTHON         the interpreter to compare with   (/usr/bin/python3, else python3)
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-[ $# -gt 0 ] || set -- start queue lock shm
+[ $# -gt 0 ] || set -- start queue lock shm pool
 parts=$*
 targets=
 for part; do
@@ -26,8 +27,9 @@ for part; do
         start) targets="$targets mproc-bench mproc-bench-peers" ;;
         queue | lock) targets="$targets mproc-bench-$part" ;;
         shm) targets="$targets mproc-bench-memory" ;;
+        pool) targets="$targets mproc-bench-pool" ;;
         *)
-                echo "usage: bench/run.sh [start|queue|lock|shm]..." >&2
+                echo "usage: bench/run.sh [start|queue|lock|shm|pool]..." >&2
                 exit 2
                 ;;
         esac
@@ -70,6 +72,10 @@ for part in $parts; do
                 ;;
         lock)
                 "$build/mproc-bench-lock" --seconds "${BENCH_LOCK_SECONDS:-30}" "$@"
+                ;;
+        pool)
+                [ -z "$interpreter" ] || set -- "$@" --python "$interpreter" "$here/peers/multiprocessing_pool.py"
+                "$build/mproc-bench-pool" --transfer-mib "${BENCH_TRANSFER_MIB:-512}" "$@"
                 ;;
         shm)
                 "$build/mproc-bench-memory" --seconds "${BENCH_SHM_SECONDS:-10}" "$@"
