@@ -44,6 +44,23 @@ else
         echo "no pkg-config: left out"
 fi
 
+echo "== loaded late, by a program that is not linked with it" # libc has little room left for its threads' variables
+cat >"$dir/late.c" <<'END'
+#include <dlfcn.h>
+#include <stdio.h>
+int
+main(int argc, char **argv)
+{
+        void *library = argc > 1 ? dlopen(argv[1], RTLD_NOW) : NULL;
+
+        if (!library || !dlsym(library, "mproc_process_start"))
+                return fprintf(stderr, "%s\n", dlerror()), 1;
+        return 0;
+}
+END
+quietly "$CC" "$dir/late.c" -o "$dir/late" -ldl
+"$dir/late" "$LIBRARY"
+
 [ -n "$cxx" ] || { echo "no C++ compiler: the rest is left out"; exit 0; }
 for way in find_package add_subdirectory; do
         echo "== $way"

@@ -82,7 +82,7 @@ MPROC_API const char *mproc_context_name(mproc_context *ctx);
  */
 MPROC_API int mproc_set_executable(const char *path);
 
-/* The path that mproc_set_executable was given (this thread's copy), or NULL.  MT-Safe. */
+/* The path that mproc_set_executable was given, or NULL; the text stays as long as the process.  MT-Safe. */
 MPROC_API const char *mproc_get_executable(void);
 
 /* One thing for the fork server to prepare: set one of the two members. */

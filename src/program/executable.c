@@ -2,8 +2,8 @@
 /*
  * program/executable.c - the executable of children and helper processes.
  *
- * Runs in: every process.  Owns: a copy of the path that was set, under
- * MPROC__LOCK_PROGRAM.
+ * Runs in: every process.  Owns: copies of the paths that were set, under
+ * MPROC__LOCK_PROGRAM, for the life of the process.
  */
 #include "program/executable.h"
 #include "core/error.h"
@@ -21,7 +21,17 @@
 #define MPROC_EXEC_PATH "mproc-exec"
 #endif
 
-static char *chosen_path;    /* NULL: the running executable */
+/*
+ * Each path once.  None is freed: somebody may be looking at it.  (A buffer in each thread would be there
+ * in all threads that ever are, and keep programs from loading the library late: libc has little room for such.)
+ */
+struct path {
+        struct path *next;
+        char text[];
+};
+
+static struct path *paths;
+static const char *chosen_path; /* NULL: the running executable */
 static char *own_name;       /* argv[0] of this process; set once, lives as long as the process */
 static int initialised;
 
@@ -35,33 +45,47 @@ mproc__executable_initialised(const char *name)
         mproc__unlock(MPROC__LOCK_PROGRAM);
 }
 
+static const char *
+keep_locked(const char *text)
+{
+        size_t len = strlen(text) + 1;
+        struct path *path = paths;
+
+        while (path && strcmp(path->text, text) != 0)
+                path = path->next;
+        if (!path) {
+                if (!(path = malloc(sizeof *path + len)))
+                        return NULL;
+                memcpy(path->text, text, len);
+                path->next = paths;
+                paths = path;
+        }
+        return path->text;
+}
+
 int
 mproc_set_executable(const char *path)
 {
-        char *copy = NULL;
+        const char *kept = NULL;
 
         if (path && !*path)
                 return mproc__fail(-EINVAL, "the path of the executable is empty");
-        if (path && !(copy = strdup(path)))
-                return mproc__fail(-ENOMEM, "no memory for the path of the executable");
         mproc__lock(MPROC__LOCK_PROGRAM);
-        free(chosen_path);
-        chosen_path = copy;
+        if (!path || (kept = keep_locked(path)))
+                chosen_path = kept;
         mproc__unlock(MPROC__LOCK_PROGRAM);
-        return 0;
+        return path && !kept ? mproc__fail(-ENOMEM, "no memory for the path of the executable") : 0;
 }
 
 const char *
 mproc_get_executable(void)
 {
-        static __thread char buffer[4096];
-        const char *result = NULL;
+        const char *path;
 
         mproc__lock(MPROC__LOCK_PROGRAM);
-        if (chosen_path && strlen(chosen_path) < sizeof buffer)
-                result = strcpy(buffer, chosen_path);
+        path = chosen_path;
         mproc__unlock(MPROC__LOCK_PROGRAM);
-        return result;
+        return path;
 }
 
 /*
