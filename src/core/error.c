@@ -6,13 +6,14 @@
  * Runs in: every process.  Owns: one thread-local buffer.
  */
 #include "core/error.h"
+#include "core/tls.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-static __thread char last_error[MPROC__ERROR_TEXT_MAX];
-static __thread int last_code;
+static __thread char last_error[MPROC__ERROR_TEXT_MAX] MPROC__TLS;
+static __thread int last_code MPROC__TLS;
 
 struct error_row {
         int code;

@@ -20,6 +20,7 @@
 #ifndef MPROC_PLATFORM_FUTEX_H
 #define MPROC_PLATFORM_FUTEX_H
 
+#include "core/tls.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -67,15 +68,7 @@ struct mproc__word_thread {
         uintptr_t offset; /* what to subtract from a word's address for `pending` */
 };
 
-/*
- * Looked at in each operation on a queue or lock, so it is worth a place that is found without a call.  glibc
- * keeps room for a few such places of libraries that are loaded later; musl does not.
- */
-#if defined __GLIBC__
-#define MPROC__WORD_TLS __attribute__((tls_model("initial-exec")))
-#else
-#define MPROC__WORD_TLS
-#endif
+#define MPROC__WORD_TLS MPROC__TLS /* looked at in each operation on a queue or lock */
 extern _Thread_local struct mproc__word_thread mproc__word_self MPROC__WORD_TLS;
 
 void mproc__word_thread_init(void);

@@ -8,6 +8,7 @@
 #ifndef MPROC_START_H
 #define MPROC_START_H
 
+#include "core/tls.h"
 #include "start/board.h"
 #include "start/status.h"
 #include "wire/args.h"
@@ -91,8 +92,8 @@ struct mproc__start_hooks {
 extern struct mproc__start_hooks mproc__start_hooks;
 
 /* True in the thread that is forking for a start, so that raw forks of the program are told apart. */
-extern __thread bool mproc__forking_for_start;
-extern __thread bool mproc__forking_keeps_connections;
-extern __thread int mproc__forking_channel; /* the child's own end, or -1 */
+extern __thread bool mproc__forking_for_start MPROC__TLS;
+extern __thread bool mproc__forking_keeps_connections MPROC__TLS;
+extern __thread int mproc__forking_channel MPROC__TLS; /* the child's own end, or -1 */
 
 #endif
