@@ -55,6 +55,7 @@ ssize_t mproc__plat_sendmsg(int socket, const struct msghdr *message, int flags)
 
 int mproc__plat_random(void *buffer, size_t len);
 int mproc__plat_thread_count(void);                      /* threads of this process; 1 if unknown */
+bool mproc__plat_is_main_thread(void);                   /* of a forked child: its only one */
 bool mproc__plat_single_threaded(void);                  /* surely; false when in doubt */
 uint64_t mproc__plat_process_start_time(pid_t pid);      /* ticks since boot; 0 if unknown */
 int mproc__plat_cpu_count(void);

@@ -141,23 +141,7 @@ record_at(mproc__slot_id slot, uint32_t place)
                place * sizeof(struct mproc__wait_record);
 }
 
-/* --- the thread that began the process ------------------------------------------------------------------ */
-
-static pthread_t main_thread;
-
-static void
-remember_main(void)
-{
-        main_thread = pthread_self();
-}
-
-/* A forked child's only thread is its main one, whatever it was in the parent. */
-__attribute__((constructor)) static void
-begin(void)
-{
-        remember_main();
-        (void)pthread_atfork(NULL, NULL, remember_main);
-}
+/* --- threads ------------------------------------------------------------------------------------------- */
 
 /* A system that does not tell says 1, and may mean more. */
 static uint32_t
@@ -201,7 +185,7 @@ write_record(struct mproc__wait *wait, const struct mproc__wait_subject *subject
         record.slot = wait->slot;
         record.pid = (uint32_t)getpid();
         record.thread = mproc__word_thread_id();
-        record.main_thread = pthread_equal(pthread_self(), main_thread) != 0;
+        record.main_thread = mproc__plat_is_main_thread();
         record.threads = count_threads();
         record.since_ns = wait->since_ns;
         record.looked_ns = now;

@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #if defined(__has_include)
@@ -54,6 +55,12 @@ mproc__plat_random(void *buffer, size_t len)
                 len -= (size_t)n;
         }
         return 0;
+}
+
+bool
+mproc__plat_is_main_thread(void)
+{
+        return syscall(SYS_gettid) == getpid();
 }
 
 bool

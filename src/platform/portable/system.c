@@ -28,6 +28,28 @@ mproc__plat_random(void *buffer, size_t len)
         return 0;
 }
 
+/* Before main(), and in a forked child, there is one thread. */
+static pthread_t main_thread;
+
+static void
+remember_main(void)
+{
+        main_thread = pthread_self();
+}
+
+__attribute__((constructor)) static void
+begin(void)
+{
+        remember_main();
+        (void)pthread_atfork(NULL, NULL, remember_main);
+}
+
+bool
+mproc__plat_is_main_thread(void)
+{
+        return pthread_equal(pthread_self(), main_thread) != 0;
+}
+
 bool
 mproc__plat_single_threaded(void)
 {
