@@ -127,6 +127,7 @@ int mproc__plat_die_with_peer(int socket);
 
 /* Signals as a new child should have them: caught ones default, mask empty.  Async-signal-safe. */
 void mproc__plat_reset_signals(void);
+void mproc__plat_reset_handlers(void); /* the first half */
 
 /* SIGINT, SIGTERM, SIGHUP and SIGQUIT are ignored, as helper processes do.  Async-signal-safe. */
 void mproc__plat_ignore_signals(void);

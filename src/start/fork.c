@@ -76,13 +76,14 @@ become_child(const struct mproc__launch *launch, pid_t parent, const char *paren
                 .channel = channel,
                 .board = board,
         };
+        sigset_t none;
 
+        (void)sigemptyset(&none);
         mproc__self_become(&self);
+        if (!launch->keep_signals)
+                mproc__plat_reset_handlers(); /* the longest piece of work here, while the parent is busy, too */
         mproc__board_await_go(board, parent);
-        if (launch->keep_signals)
-                (void)pthread_sigmask(SIG_SETMASK, mask, NULL);
-        else
-                mproc__plat_reset_signals();
+        (void)pthread_sigmask(SIG_SETMASK, launch->keep_signals ? mask : &none, NULL);
         mproc__child_run_forked(launch);
 }
 

@@ -45,10 +45,8 @@ mproc__plat_ignore_signals(void)
 }
 
 void
-mproc__plat_reset_signals(void)
+mproc__plat_reset_handlers(void)
 {
-        sigset_t none;
-
         for (int s = 1; s < 65; s++) {
                 struct sigaction action;
 
@@ -60,6 +58,14 @@ mproc__plat_reset_signals(void)
                 action.sa_flags = 0;
                 (void)sigaction(s, &action, NULL);
         }
+}
+
+void
+mproc__plat_reset_signals(void)
+{
+        sigset_t none;
+
+        mproc__plat_reset_handlers();
         (void)sigemptyset(&none);
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
