@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# bench/run.sh [start|queue|lock|shm|pool]... - build the bench and run it, or some parts of it.
+# bench/run.sh [start|queue|lock|shm|heap|pool]... - build the bench and run it, or some parts of it.
 #
 # Needs cmake and a C compiler; installs nothing.  The peers take part if they are
 # here: for start libuv, GLib, APR, Boost.Process; for queue and lock
@@ -12,6 +12,7 @@
 # BENCH_SECONDS        how long to measure the start cost, about       (110)
 # BENCH_QUEUE_SECONDS  the same of queues            (110)
 # BENCH_LOCK_SECONDS   the same of locks             (30)
+# BENCH_HEAP_SECONDS   the same of heaps             (10)
 # BENCH_SHM_SECONDS    the same of shared memory     (10)
 # BENCH_TRANSFER_MIB   the largest result of a pool's task (512)
 # BENCH_SIZES_MIB      private memory of the parents whose start cost is measured (0,64,256,1024,4096)
@@ -19,17 +20,17 @@
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-[ $# -gt 0 ] || set -- start queue lock shm pool
+[ $# -gt 0 ] || set -- start queue lock shm heap pool
 parts=$*
 targets=
 for part; do
         case $part in
         start) targets="$targets mproc-bench mproc-bench-peers" ;;
-        queue | lock) targets="$targets mproc-bench-$part" ;;
+        queue | lock | heap) targets="$targets mproc-bench-$part" ;;
         shm) targets="$targets mproc-bench-memory" ;;
         pool) targets="$targets mproc-bench-pool" ;;
         *)
-                echo "usage: bench/run.sh [start|queue|lock|shm|pool]..." >&2
+                echo "usage: bench/run.sh [start|queue|lock|shm|heap|pool]..." >&2
                 exit 2
                 ;;
         esac
@@ -72,6 +73,9 @@ for part in $parts; do
                 ;;
         lock)
                 "$build/mproc-bench-lock" --seconds "${BENCH_LOCK_SECONDS:-30}" "$@"
+                ;;
+        heap)
+                "$build/mproc-bench-heap" --seconds "${BENCH_HEAP_SECONDS:-10}" "$@"
                 ;;
         pool)
                 [ -z "$interpreter" ] || set -- "$@" --python "$interpreter" "$here/peers/multiprocessing_pool.py"

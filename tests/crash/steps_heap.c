@@ -10,8 +10,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SIZE  (64 << 10) /* small, so that slabs are, and nobody has to be stepped through the filling of large ones \
-                          */
+#define SIZE                                                                                                         \
+        (64 << 10) /* small, so that slabs are, and nobody has to be stepped through the filling of large ones       \
+                    */
 #define SMALL 500
 #define LARGE 9000
 
@@ -381,17 +382,21 @@ SCENE(claim_by_a_hint_that_has_grown_old)
 {
         uint64_t whole, other;
         enum fate fate;
+        size_t usable;
         pid_t victim;
         int r;
 
         heap_open(1);
         victim = make_prepared_victim(do_many_before, do_alloc_small);
         fate = step_to(victim, steps);
-        if ((r = mproc_heap_alloc(heap, SIZE - 4096, &whole)) == 0) { /* unless it stands inside the lock */
+        if ((r = mproc_heap_alloc(heap, SIZE, &whole)) == 0) { /* unless the victim has its block already */
                 CHECK_OK(mproc_heap_dealloc(heap, whole));
-                other = alloc(1500);
+                other = alloc(16); /* a slab of more blocks: the word that the hint means is FREE again */
                 (void)look();
-                (void)step_to(victim, 1000000);
+                if (step_to(victim, 1000000) == ENDED) {
+                        CHECK_OK(mproc_heap_usable_size(heap, root[1], &usable));
+                        CHECK_MSG(usable >= SMALL, "a block of %zu bytes instead of %d", usable, SMALL);
+                }
                 kill_and_reap(victim);
                 (void)look();
                 CHECK_OK(mproc_heap_dealloc(heap, other));
