@@ -20,10 +20,12 @@
 #define SLICE_FIRST   INT64_C(10000000)
 #define SLICE_LAST    INT64_C(100000000)
 #define CHUNK_MAX     1024u /* see queue_put.c */
-#define STREAK_FEW    16u   /* fewer messages than this since the last look: in step with the putters */
-#define STREAK_LAG    60    /* pauses; a few messages' time */
+#define STREAK_FEW    48u   /* fewer messages than this since the last look: in step with the putters */
+#define STREAK_LAG    100   /* pauses; a few messages' time */
 #define STREAK_MAX    100
-#define STREAK_REST   (-12) /* so many looks without a lag after one that brought nothing */
+#define STREAK_WORTH  4u    /* a lag that brings fewer is of no use */
+#define STREAK_REST   (-24) /* so many looks without a lag after one of no use */
+#define FETCH_MAX     16u
 #define MESSAGE_ALIGN ((size_t)16)
 
 /* --- the head's ring ---------------------------------------------------------------------------------- */
@@ -177,7 +179,7 @@ await_message(struct mproc_queue *queue, uint32_t n, struct mproc__queue_wait *w
 /*
  * When getter and putter run in step, each message costs both of them the way of a cache line.  If few had come the
  * last times, or none yet, waiting a moment lets several come at once.  Not where the putter waits for us, as between
- * question and answer: a wait that brought nothing is not tried again for a while.
+ * question and answer: a wait that brought nothing, or one message alone, is not tried again for a while.
  */
 static inline bool
 lag_behind(const struct mproc_queue *queue)
@@ -198,7 +200,7 @@ look_at_tail(struct mproc_queue *queue, uint32_t n, struct mproc__queue_wait *wa
         uint32_t t = atomic_load_explicit(&shm->tail.n, memory_order_acquire);
         int r;
 
-        if (lagged && t == n)
+        if (lagged && t - n < STREAK_WORTH)
                 queue->streak = STREAK_REST;
         else
                 queue->streak = t - n < STREAK_FEW ? queue->streak + (queue->streak < STREAK_MAX) : 0;
@@ -349,6 +351,22 @@ ring_ends_at(struct mproc_queue *queue, uint32_t n)
         return mproc__window_next(&queue->head) != 0 && mproc__window_last(&queue->head) == n;
 }
 
+/* Several are going to be copied, one behind the other: their lines had better be on their way together. */
+static inline void
+fetch_several(const struct mproc__window *w, uint32_t n, uint32_t k)
+{
+        uint64_t at = mproc__queue_position(w, n);
+
+        if (w->single)
+                return;
+        if (k > FETCH_MAX)
+                k = FETCH_MAX;
+        for (uint32_t i = 0; i < k; i += 64 / sizeof(struct mproc__slot))
+                __builtin_prefetch(mproc__window_slot(w, n + i));
+        for (uint32_t i = 0; i < k; i++)
+                __builtin_prefetch(mproc__window_at(w, at + i * UINT64_C(64)));
+}
+
 /*
  * As many as are there, at most count, of one ring: at least one, or an error.  They are counted in
  * one step.  ret_messages may be NULL.  *ret_more: it ended because the ring did.
@@ -366,6 +384,8 @@ get_some(struct mproc_queue *queue, struct mproc__sink *sink, mproc_message *ret
         if ((r = mproc__queue_await_message(queue, n, wait, &there)) < 0 || (r = settle_head(queue, n)) < 0 ||
             (there < count && (r = look_at_tail(queue, n, wait, &there)) < 0))
                 return r;
+        if (count > 1)
+                fetch_several(&queue->head, n, there < count ? there : (uint32_t)count);
         while (k < count && k < there && k < CHUNK_MAX && (k == 0 || !ring_ends_at(queue, n + k))) {
                 if ((r = take_out(queue, n + k, sink)) < 0)
                         break;
