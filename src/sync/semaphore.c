@@ -191,16 +191,16 @@ take_locked(struct mproc_semaphore *semaphore, struct wait *wait)
         return TAKEN;
 }
 
-/* Give back what one of the dead held.  The caller holds no lock. */
+/* Give back what one of the dead held.  The caller holds no lock; who releases may have been stopped inside. */
 static int
-restore(struct mproc_semaphore *semaphore, const struct mproc__permits_dead *dead, unsigned i)
+restore(struct mproc_semaphore *semaphore, const struct mproc__permits_dead *dead, unsigned i, int64_t deadline_ns)
 {
         struct mproc__semaphore_shm *shm = semaphore->shm;
         uint32_t n, value, k = 0;
         bool woken = false;
         int r;
 
-        if ((r = mproc__robust_lock(&shm->tail.lock, MPROC__NEVER, NULL)) < 0)
+        if ((r = mproc__robust_lock(&shm->tail.lock, deadline_ns, NULL)) < 0)
                 return r;
         n = atomic_load_explicit(&shm->tail.n, memory_order_relaxed);
         mproc__permits_settle_release(&semaphore->permits, n);
@@ -226,6 +226,7 @@ static int
 acquire(struct mproc_semaphore *semaphore, struct wait *wait, bool nowait)
 {
         struct mproc__semaphore_shm *shm = semaphore->shm;
+        int64_t patience;
         int r, failed;
 
         do {
@@ -236,8 +237,9 @@ acquire(struct mproc_semaphore *semaphore, struct wait *wait, bool nowait)
                 if (r > 0 && !nowait) /* who gives the lock up to come back keeps his turn */
                         mproc__turns_wait(&shm->head.turns, &wait->turn);
                 mproc__robust_unlock(&shm->head.lock);
+                patience = nowait && wait->dead.count ? mproc__plat_now_ns() + SLICE_LAST : wait->deadline_ns;
                 for (unsigned i = 0; i < wait->dead.count; i++)
-                        if ((failed = restore(semaphore, &wait->dead, i)) < 0)
+                        if ((failed = restore(semaphore, &wait->dead, i, patience)) < 0)
                                 return failed;
         } while (r > 0);
         return r;

@@ -101,3 +101,19 @@ await_death(mproc_process *victim, const char *point)
         while (!has_died(victim, point))
                 ;
 }
+
+void
+await_stop_of(pid_t pid)
+{
+        int64_t end = monotonic_ms() + scaled_ms(20000);
+        char path[40], state = 0;
+
+        CHECK(snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid) < (int)sizeof path);
+        while (state != 'T') {
+                FILE *file = fopen(path, "re");
+
+                CHECK(file && monotonic_ms() < end);
+                CHECK(fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
+                CHECK(fclose(file) == 0);
+        }
+}

@@ -47,6 +47,9 @@ mproc_process *cast_victim(mproc_context *ctx, const char *point, role *wanted, 
 /* It sleeps in the kernel (or has ended). */
 void await_asleep(mproc_process *process);
 
+/* It was stopped, by a signal or at a point (MPROC_POINT=NAME=stop in its environment). */
+void await_stop_of(pid_t pid);
+
 /* True once it is dead (then it is freed); a test's failure if it ended otherwise, or not in 20 seconds from its
  * casting.  await_death asks until it is. */
 bool has_died(mproc_process *victim, const char *point);

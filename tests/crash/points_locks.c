@@ -8,6 +8,7 @@
 #include "crash/points.h"
 
 #include <signal.h>
+#include <stdlib.h>
 
 #define PERMITS 2
 #define PASSES  10000 /* how often one who waits is passed by before the gate closes */
@@ -254,6 +255,37 @@ START_METHOD_TEST(deaths_of_those_who_release)
                 expect_all_permits(s);
                 mproc_semaphore_free(s);
         }
+}
+
+static void
+role_stop_in_release(mproc_args *args)
+{
+        CHECK(setenv("MPROC_POINT", "semaphore.release.inside=stop", 1) == 0);
+        role_release(args);
+}
+
+/* Permits are to be restored, and he is in the way: whoever waits for them waits as long as he said. */
+START_METHOD_TEST(timeouts_of_those_who_restore_hold)
+{
+        mproc_process *dead, *stopped;
+        mproc_semaphore *s;
+        int64_t t;
+
+        CHECK_OK(mproc_bounded_semaphore_create(ctx, PERMITS, &s));
+        dead = cast(ctx, role_acquire_all, MPROC_ARGS(s));
+        CHECK_OK(mproc_process_join(dead, scaled_ms(SERVED_MS)));
+        mproc_process_free(dead);
+        stopped = cast(ctx, role_stop_in_release, MPROC_ARGS(s));
+        await_stop_of(mproc_process_pid(stopped));
+        t = monotonic_ms();
+        CHECK_CODE(mproc_semaphore_acquire(s, 50), MPROC_ETIMEDOUT);
+        CHECK_CODE(mproc_semaphore_acquire(s, MPROC_NOWAIT), MPROC_ETIMEDOUT);
+        CHECK(monotonic_ms() - t < scaled_ms(SERVED_MS));
+        let_run(stopped);
+        CHECK_OK(mproc_process_join(stopped, scaled_ms(SERVED_MS)));
+        mproc_process_free(stopped);
+        expect_all_permits(s);
+        mproc_semaphore_free(s);
 }
 
 START_METHOD_TEST(deaths_of_those_who_restore)

@@ -97,22 +97,6 @@ stop_at(const char *point)
 }
 
 static void
-await_stop_of(pid_t pid)
-{
-        int64_t end = monotonic_ms() + scaled_ms(20000);
-        char path[40], state = 0;
-
-        CHECK(snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid) < (int)sizeof path);
-        while (state != 'T') {
-                FILE *file = fopen(path, "re");
-
-                CHECK(file && monotonic_ms() < end);
-                CHECK(fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
-                CHECK(fclose(file) == 0);
-        }
-}
-
-static void
 kill_it(mproc_process *process)
 {
         int exitcode;
