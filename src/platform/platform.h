@@ -136,6 +136,7 @@ void mproc__plat_ignore_signals(void);
 pid_t mproc__plat_newborn_pid(void);
 void mproc__plat_newborn_move(int from, int to);           /* dup3, close-on-exec, and close */
 void mproc__plat_newborn_mask(uint64_t mask);              /* signal n is bit n - 1 */
+void mproc__plat_newborn_exit(int exitcode) __attribute__((noreturn)); /* _exit(2) */
 bool mproc__plat_newborn_stands_in(const char *directory); /* is it the working directory, by name? */
 
 /* Names this process for ps and debuggers. */

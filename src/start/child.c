@@ -43,13 +43,55 @@ tell_end(int exitcode, int error, const char *step, const char *text)
                 mproc__status_send(mproc__self.channel, &s, step, text, -1);
 }
 
+/*
+ * What __fpending(3) and __fbufsize(3) tell, as a rule without the page faults of going to either of them: glibc's
+ * header shows the fields, which stdio's macros once read; a stream of wide characters has others.
+ */
+static bool
+holds_output(FILE *stream)
+{
+#ifdef __GLIBC__
+        if (stream->_mode <= 0)
+                return stream->_IO_write_ptr > stream->_IO_write_base;
+#endif
+        return __fpending(stream) > 0;
+}
+
+static bool
+has_buffer(FILE *stream)
+{
+#ifdef __GLIBC__
+        if (stream->_mode <= 0)
+                return stream->_IO_buf_end != stream->_IO_buf_base;
+#endif
+        return __fbufsize(stream) > 0;
+}
+
+/* Does no stream of this process hold output?  For a process with one thread; false when in doubt. */
+static bool
+nothing_held(void)
+{
+#ifdef __GLIBC__
+        extern FILE *_IO_list_all __attribute__((weak)); /* of libc's interface for debuggers, as old as that */
+
+        if (!&_IO_list_all)
+                return false;
+        for (FILE *stream = _IO_list_all; stream; stream = stream->_chain)
+                if (holds_output(stream))
+                        return false;
+        return true;
+#else
+        return false;
+#endif
+}
+
 /* The standard streams only: buffers of other streams may hold what the parent is going to write. */
 static void
 flush_streams(void)
 {
-        if (__fpending(stdout))
+        if (holds_output(stdout))
                 (void)fflush(stdout);
-        if (__fpending(stderr))
+        if (holds_output(stderr))
                 (void)fflush(stderr);
 }
 
@@ -71,9 +113,10 @@ leave_forked(int exitcode)
 static bool
 flush_all(void)
 {
-        if (!mproc__plat_single_threaded() || __fbufsize(stdin) > 0)
+        if (!mproc__plat_single_threaded() || has_buffer(stdin))
                 return false;
-        (void)fflush(NULL);
+        if (!nothing_held())
+                (void)fflush(NULL);
         return true;
 }
 
@@ -92,7 +135,7 @@ exiting(int exitcode, void *arg)
         if (child.forked)
                 leave_forked(exitcode);
         if (mproc__destructors_none() && flush_all())
-                _exit(exitcode);
+                mproc__plat_newborn_exit(exitcode);
 }
 
 #ifdef __GLIBC__
@@ -148,20 +191,12 @@ argument_failed(int code)
         end_child(1);
 }
 
-static int
-run(mproc_main_fn *target, mproc_args *args)
+/* Apart, since its texts would have every child use more of the stack. */
+static __attribute__((noinline)) void
+tell_wrong_result(mproc_main_fn *target, int r)
 {
         char name[128], text[MPROC__ERROR_TEXT_MAX];
-        int r;
 
-        child.target = target;
-        mproc__args_set_failure(argument_failed);
-        mproc__child_watch_exit();
-        r = target(args);
-        if (r >= 0 && r <= 255) {
-                tell_end(r, 0, NULL, NULL);
-                return r;
-        }
         mproc__entry_describe((mproc__function *)target, name, sizeof name);
         if (r < 0 && mproc__fail_code() == r)
                 (void)snprintf(text, sizeof text, "target %s returned %s: %.330s", name, mproc_error_name(r),
@@ -172,6 +207,22 @@ run(mproc_main_fn *target, mproc_args *args)
         else
                 (void)snprintf(text, sizeof text, "target %s returned %d: an exit code is 0 to 255", name, r);
         tell_end(1, r < 0 ? r : -ERANGE, "run", text);
+}
+
+static int
+run(mproc_main_fn *target, mproc_args *args)
+{
+        int r;
+
+        child.target = target;
+        mproc__args_set_failure(argument_failed);
+        mproc__child_watch_exit();
+        r = target(args);
+        if (r >= 0 && r <= 255) {
+                tell_end(r, 0, NULL, NULL);
+                return r;
+        }
+        tell_wrong_result(target, r);
         return 1;
 }
 

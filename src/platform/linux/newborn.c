@@ -43,6 +43,16 @@ mproc__plat_newborn_mask(uint64_t mask)
         (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, words, NULL, sizeof words);
 }
 
+/* ThreadSanitizer has a word to say in _exit(2). */
+void
+mproc__plat_newborn_exit(int exitcode)
+{
+#if !defined __SANITIZE_THREAD__
+        (void)syscall(SYS_exit_group, exitcode);
+#endif
+        _exit(exitcode);
+}
+
 bool
 mproc__plat_newborn_stands_in(const char *directory)
 {

@@ -38,6 +38,12 @@ mproc__plat_newborn_mask(uint64_t mask)
         (void)pthread_sigmask(SIG_SETMASK, &set, NULL);
 }
 
+void
+mproc__plat_newborn_exit(int exitcode)
+{
+        _exit(exitcode);
+}
+
 bool
 mproc__plat_newborn_stands_in(const char *directory)
 {
