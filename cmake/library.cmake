@@ -46,7 +46,8 @@ set_target_properties(mproc PROPERTIES
         VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
         LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/mproc.map)
 # All symbols are bound when the library is loaded: bound later, they would be bound anew in each forked child.
-target_link_options(mproc PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/mproc.map -Wl,-z,now
+# Variables are sorted by their sections' names: see start/boot.c.
+target_link_options(mproc PRIVATE -Wl,--sort-section=name -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/mproc.map -Wl,-z,now
         ${MPROC_SANITIZE_FLAGS})
 if(NOT MPROC_SANITIZE) # all it needs is found when it is linked, not when somebody uses it
         target_link_options(mproc PRIVATE -Wl,-z,defs)

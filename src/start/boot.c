@@ -195,8 +195,8 @@ damaged(void)
                            "to be started by mproc, and by the same version of it?");
 }
 
-/* One more portion of descriptors. */
-static int
+/* One more portion of descriptors.  Apart, since few children get one, and the room for it is a quarter of a page. */
+static __attribute__((noinline)) int
 receive_portion(int channel, struct received *in, uint32_t nfds)
 {
         int fds[MPROC__FDPASS_MAX];
@@ -234,8 +234,12 @@ map_file(struct received *in, uint64_t len)
         return 0;
 }
 
-/* The one message that a process of this kind gets: it stays where it is for good, and its texts are used there. */
-static _Alignas(16) uint8_t packet[sizeof(struct boot_header) + INLINE_MAX];
+/*
+ * The one message that a process of this kind gets: it stays where it is for good, and its texts are used there.
+ * The linker sorts it behind all other variables (cmake/library.cmake), so that those a newborn child writes to
+ * share a page, most often with what is written here.
+ */
+static _Alignas(16) __attribute__((section(".bss.z.packet"))) uint8_t packet[sizeof(struct boot_header) + INLINE_MAX];
 
 static int
 receive(int channel, struct received *in)

@@ -4,13 +4,16 @@
  *
  * Runs in: every process that calls it.  Owns: nothing.
  */
+#include "platform/memory.h"
 #include "program/executable.h"
 #include "start/child.h"
 #include "start/forkserver.h"
 #include "tracker/tracker.h"
 
+#include <alloca.h>
 #include <fcntl.h>
 #include <mproc/context.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +39,20 @@ is_socket(int fd, int wanted)
         return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == wanted;
 }
 
+/*
+ * The server's children write again over its stack from here on, and each page that they come to is copied:
+ * so it begins with a page.
+ */
+static __attribute__((noinline)) void
+serve(void)
+{
+        size_t above = (uintptr_t)__builtin_frame_address(0) % mproc__memory_page();
+        void *unused = alloca(above + 1);
+
+        __asm__ volatile("" : : "r"(unused) : "memory");
+        mproc__child_main(mproc__forkserver_main(MPROC__FD_INHERITED)); /* in the server's children */
+}
+
 void
 mproc_init(int argc, char **argv)
 {
@@ -51,7 +68,7 @@ mproc_init(int argc, char **argv)
         }
         if (strcmp(argv[1], MPROC__ARG_FORKSERVER) == 0) {
                 demand(is_socket(MPROC__FD_INHERITED, SOCK_SEQPACKET), argv[1]);
-                mproc__child_main(mproc__forkserver_main(MPROC__FD_INHERITED)); /* in the server's children */
+                serve();
         }
         if (strcmp(argv[1], MPROC__ARG_TRACKER) == 0) {
                 demand(fstat(MPROC__FD_INHERITED, &st) == 0 && S_ISREG(st.st_mode), argv[1]);
