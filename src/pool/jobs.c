@@ -468,15 +468,31 @@ mproc__jobs_send_again(mproc_pool *pool, int worker)
         }
 }
 
+static bool
+has_open_chunk(mproc_pool *pool, struct mproc_future *job)
+{
+        _Atomic uint64_t *states = mproc__jobs_states(pool, job);
+
+        for (uint64_t i = job->settled; states && i < job->chunks; i++)
+                if (mproc__chunk_kind(atomic_load(&states[i])) == MPROC__CHUNK_OPEN)
+                        return true;
+        return false;
+}
+
+/*
+ * Only for something that is there to be had: workers that find nothing call again, and so a job whose last chunk
+ * takes long would keep everybody busy.  An open chunk may also be one that a worker, stopped there, has passed in
+ * `next` and not claimed yet; `next` goes back for that one.
+ */
 void
 mproc__jobs_list_again(mproc_pool *pool, struct mproc_future *job)
 {
-        if (is_mailed(job))
+        if (is_mailed(job) || atomic_load(&pool->shm->front) <= job->listed_at || !ring_has_room(pool, 0) ||
+            !has_open_chunk(pool, job))
                 return;
-        if (atomic_load(&pool->shm->front) > job->listed_at && ring_has_room(pool, 0)) {
-                list_in_ring(pool, job);
-                mproc__crew_wake(pool, job->chunks);
-        }
+        atomic_store(&mproc__job_shm(pool, job)->next, job->settled);
+        list_in_ring(pool, job);
+        mproc__crew_wake(pool, job->chunks);
 }
 
 /* --- the end of a job ----------------------------------------------------------------------------------------------
