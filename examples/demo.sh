@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # demo.sh [BUILD_DIRECTORY] - the examples at work: the two first programs by each start method, then
-# mproc-checksum over real directories by each start method, held against sha256sum.
+# mproc-checksum over real directories by each start method, held against sha256sum, and mproc-grep over the
+# first of them, held against grep.
 # Without a build directory, a release build is made in build/demo.
 # DEMO_DIRS: which directories, separated by spaces (/usr/include /usr/lib).
 # Exit status 0 if all was as it should be.
@@ -23,7 +24,7 @@ if [ $# = 0 ]; then
                 cmake --build "$build" -j "$(nproc)"; } >"$build/log" 2>&1 ||
                 { cat "$build/log"; echo "demo: the build failed"; exit 1; }
 fi
-for program in first second start_cost mproc-checksum; do
+for program in first second start_cost mproc-checksum mproc-grep; do
         [ -x "$build/examples/$program" ] || { echo "demo: $build/examples/$program is missing"; exit 1; }
 done
 work=$(mktemp -d) || exit 1
@@ -80,6 +81,44 @@ rows+=("sha256sum" "$files" "$(seconds $alone)" "" "one process, the first to re
 echo
 printf '  %-11s %7s %9s %12s   %s\n' method files seconds "start cost" result "${rows[@]}"
 echo "  (start cost: median of starting a process and waiting for its end)"
+
+pattern='^#define[[:space:]]+[A-Z_]+_MAX\>'
+echo
+echo "All lines under ${dirs[0]} that match $pattern: grep in one process ..."
+find "${dirs[0]}" -type f -print0 2>/dev/null | LC_ALL=C sort -z >"$work/names"
+took_by() # took_by OUTPUT COMMAND...: milliseconds, the better of two runs, so that all find the files in memory
+{
+        best=
+        for _ in 1 2; do
+                start=$(now_ms)
+                "${@:2}" >"$1" 2>"$work/errors"
+                status=$?
+                took=$(($(now_ms) - start))
+                [ "${best:-$took}" -lt $took ] || best=$took
+        done
+}
+took_by "$work/wanted" sh -c 'LC_ALL=C xargs -0 -r grep -nHE -e "$0" <"$1"' "$pattern" "$work/names" # makes sure that all is in memory
+took_by "$work/unsorted" env LC_ALL=C grep -rnE "$pattern" "${dirs[0]}"
+rows=("grep -rn" "$(wc -l <"$work/unsorted")" "$(seconds "$best")" "" "one process")
+grep_row() # grep_row METHOD WORKERS WORDS
+{
+        took_by "$work/lines" "$build/examples/mproc-grep" --method "$1" --workers "$2" -E "$pattern" "${dirs[0]}"
+        verdict="same as grep, $3"
+        if [ $status = 2 ] && [ "$unreadable" = 0 ] || ! cmp -s "$work/lines" "$work/wanted"; then
+                verdict="DIFFERS"
+                fail "mproc-grep --method $1 --workers $2: exit status $status, or other lines:"
+                diff "$work/wanted" "$work/lines" | head -5
+                head -5 "$work/errors"
+        fi
+        rows+=("$1" "$(wc -l <"$work/lines")" "$(seconds "$best")" "$2" "$verdict")
+}
+echo "... and mproc-grep by each method:"
+grep_row fork 1 "sorted"
+for method in "${methods[@]}"; do
+        grep_row "$method" "$(nproc)" "sorted"
+done
+echo
+printf '  %-11s %7s %9s %9s   %s\n' method lines seconds workers result "${rows[@]}"
 
 echo
 if [ $bad = 0 ]; then

@@ -26,6 +26,7 @@ case $what in
 test | demo | check)
         need pkg-config pkg-config --version
         need libssl-dev header openssl/evp.h
+        need libpcre2-dev header pcre2posix.h
         ;;
 esac
 case $what in
