@@ -36,6 +36,7 @@ int mproc__memory_reserve(int fd, uint64_t offset, uint64_t len);
 void mproc__memory_release(int fd, uint64_t offset, uint64_t len);
 
 int mproc__memory_map(int fd, uint64_t offset, size_t len, void **ret_base);
+void mproc__memory_populate(void *base, size_t len); /* have all of it at hand for writing, if the system can */
 void mproc__memory_unmap(void *base, size_t len);
 
 /* Copy in and out without a mapping; short transfers and EINTR handled.  -EFAULT: the caller's buffer. */

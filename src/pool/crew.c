@@ -80,7 +80,7 @@ start_worker(mproc_pool *pool, unsigned i)
         int r;
 
         clear_record(&pool->shm->records[i]);
-        if ((r = mproc__results_file_create(&m->results)) < 0)
+        if ((r = mproc__results_file_create(pool->shm->results_idle_max, &m->results)) < 0)
                 return r;
         if ((r = mproc__plat_socketpair(SOCK_SEQPACKET, sockets)) < 0) {
                 r = mproc__fail_errno(-r, "cannot make the socket of a worker");

@@ -116,6 +116,17 @@ check_options(unsigned workers, const mproc_pool_opts *o)
         return 0;
 }
 
+/* What all keep together for large results to come is an eighth of the machine's memory at most. */
+static uint64_t
+idle_bytes_a_worker(unsigned workers)
+{
+        const uint64_t least = UINT64_C(64) << 20;
+        long pages = sysconf(_SC_PHYS_PAGES);
+        uint64_t bytes = pages > 0 ? (uint64_t)pages * mproc__memory_page() / 8 / workers : 0;
+
+        return bytes > least ? bytes : least;
+}
+
 static int
 make_memory(mproc_pool *pool)
 {
@@ -134,6 +145,7 @@ make_memory(mproc_pool *pool)
         pool->shm->magic = MPROC__POOL_MAGIC;
         pool->shm->version = MPROC__POOL_VERSION;
         pool->shm->workers = pool->workers;
+        pool->shm->results_idle_max = idle_bytes_a_worker(pool->workers);
         return 0;
 }
 

@@ -14,20 +14,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IDLE_MAX (UINT64_C(64) << 20) /* pages that one file keeps for results to come */
-
 /* --- places ---------------------------------------------------------------------------------------------------- */
 
 int
-mproc__results_open(struct mproc__results *results, int fd)
+mproc__results_open(struct mproc__results *results, int fd, uint64_t idle_max)
 {
         void *base;
         int r = mproc__memory_map(fd, 0, MPROC__RESULTS_DIRECTORY, &base);
 
         if (r < 0)
                 return mproc__fail_errno(-r, "a worker cannot map its file of results");
-        *results = (struct mproc__results){ .fd = fd, .shm = base, .end = MPROC__RESULTS_DIRECTORY };
+        *results = (struct mproc__results){
+                .fd = fd, .shm = base, .end = MPROC__RESULTS_DIRECTORY, .idle_max = idle_max
+        };
         return 0;
+}
+
+static bool
+is_used(const struct mproc__place_shm *place)
+{
+        return atomic_load_explicit(&place->state, memory_order_acquire) == MPROC__PLACE_USED;
 }
 
 /* The smallest one that is free and large enough, but not far too large; else one that has never had an extent. */
@@ -39,7 +45,7 @@ find_place(struct mproc__results *results, uint64_t len)
         for (unsigned i = 0; i < MPROC__RESULTS_PLACES; i++) {
                 struct mproc__place_shm *p = &results->shm->places[i];
 
-                if (atomic_load_explicit(&p->used, memory_order_acquire))
+                if (is_used(p))
                         continue;
                 if (p->len == 0)
                         blank = blank ? blank : p;
@@ -56,8 +62,11 @@ sweep(struct mproc__results *results)
         for (unsigned i = 0; i < MPROC__RESULTS_PLACES; i++) {
                 struct mproc__place_shm *p = &results->shm->places[i];
 
-                if (atomic_load_explicit(&p->used, memory_order_acquire) || p->len == 0)
+                if (is_used(p) || p->len == 0)
                         continue;
+                if (results->maps[i].base)
+                        mproc__memory_unmap(results->maps[i].base, results->maps[i].len);
+                results->maps[i].base = NULL;
                 mproc__memory_release(results->fd, p->at, p->len);
                 p->len = 0;
         }
@@ -69,7 +78,7 @@ idle_bytes(const struct mproc__results *results)
         uint64_t sum = 0;
 
         for (unsigned i = 0; i < MPROC__RESULTS_PLACES; i++)
-                if (!atomic_load_explicit(&results->shm->places[i].used, memory_order_acquire))
+                if (atomic_load_explicit(&results->shm->places[i].state, memory_order_acquire) == MPROC__PLACE_FREE)
                         sum += results->shm->places[i].len;
         return sum;
 }
@@ -99,7 +108,7 @@ take_place(struct mproc__results *results, uint64_t len, uint32_t *ret_place, ui
                 return -EFBIG;
         len = (len + page - 1) / page * page;
         p = find_place(results, len);
-        if (!p || (p->len == 0 && idle_bytes(results) + len > IDLE_MAX)) {
+        if (!p || (p->len == 0 && idle_bytes(results) + len > results->idle_max)) {
                 sweep(results);
                 p = find_place(results, len);
         }
@@ -111,8 +120,11 @@ take_place(struct mproc__results *results, uint64_t len, uint32_t *ret_place, ui
                 if ((r = extend(results, len, &p->at)) < 0)
                         return r;
                 p->len = len;
+        } else if (atomic_load_explicit(&p->state, memory_order_acquire) == MPROC__PLACE_COLD) {
+                if ((r = mproc__memory_reserve(results->fd, p->at, p->len)) < 0)
+                        return r;
         }
-        atomic_store_explicit(&p->used, 1, memory_order_relaxed);
+        atomic_store_explicit(&p->state, MPROC__PLACE_USED, memory_order_relaxed);
         *ret_place = (uint32_t)(p - results->shm->places) + 1;
         *ret_at = p->at;
         return 0;
@@ -124,7 +136,27 @@ give_place(struct mproc__results *results, uint32_t place, uint64_t at, uint64_t
         if (place == MPROC__RESULT_NO_PLACE)
                 mproc__memory_release(results->fd, at, len);
         else
-                atomic_store(&results->shm->places[place - 1].used, 0);
+                atomic_store(&results->shm->places[place - 1].state, MPROC__PLACE_FREE);
+}
+
+/* A place as it can be written to; it stays mapped for results to come.  NULL: it cannot be, or is none. */
+static void *
+open_place(struct mproc__results *results, uint32_t place)
+{
+        const struct mproc__place_shm *p;
+        void *base;
+
+        if (place == MPROC__RESULT_NO_PLACE)
+                return NULL;
+        p = &results->shm->places[place - 1];
+        if (!results->maps[place - 1].base) {
+                if (mproc__memory_map(results->fd, p->at, p->len, &base) < 0)
+                        return NULL;
+                mproc__memory_populate(base, p->len);
+                results->maps[place - 1].base = base;
+                results->maps[place - 1].len = p->len;
+        }
+        return results->maps[place - 1].base;
 }
 
 /* --- the result of a task ------------------------------------------------------------------------------------------
@@ -180,6 +212,7 @@ set(struct mproc_result *result, mproc_arg_type type, const void *data, size_t l
 {
         struct mproc__result_shm *shm;
         uint32_t place;
+        void *base;
         int r;
 
         if ((r = check(result)) < 0)
@@ -196,7 +229,9 @@ set(struct mproc_result *result, mproc_arg_type type, const void *data, size_t l
                         return mproc__fail_errno(-r, "no room for a result of %zu bytes", len);
                 result->place = place;
                 shm->len = len;
-                if ((r = mproc__memory_write(result->results->fd, shm->at, data, len)) < 0) {
+                if ((base = open_place(result->results, place)) != NULL) {
+                        memcpy(base, data, len);
+                } else if ((r = mproc__memory_write(result->results->fd, shm->at, data, len)) < 0) {
                         forget(result);
                         return mproc__fail_errno(-r, "cannot write a result of %zu bytes", len);
                 }
@@ -257,15 +292,17 @@ mproc_result_reserve(mproc_result *result, size_t len_bytes, void **ret_data)
                         return mproc__fail_errno(-r, "no room for a result of %zu bytes", len_bytes);
                 result->place = place;
                 shm->len = len_bytes;
-                r = mproc__memory_map(result->results->fd, shm->at, len_bytes, &result->view.mapping);
-                if (r < 0) {
-                        result->view.mapping = NULL;
-                        forget(result);
-                        return mproc__fail_errno(-r, "cannot map a result of %zu bytes", len_bytes);
+                if ((*ret_data = open_place(result->results, place)) == NULL) {
+                        r = mproc__memory_map(result->results->fd, shm->at, len_bytes, &result->view.mapping);
+                        if (r < 0) {
+                                result->view.mapping = NULL;
+                                forget(result);
+                                return mproc__fail_errno(-r, "cannot map a result of %zu bytes", len_bytes);
+                        }
+                        result->view.len = len_bytes;
+                        *ret_data = result->view.mapping;
                 }
-                result->view.len = len_bytes;
                 shm->file = place;
-                *ret_data = result->view.mapping;
         }
         shm->len = len_bytes;
         shm->type = MPROC_ARG_BYTES;
@@ -276,7 +313,7 @@ mproc_result_reserve(mproc_result *result, size_t len_bytes, void **ret_data)
  */
 
 int
-mproc__results_file_create(struct mproc__results_file **ret)
+mproc__results_file_create(uint64_t idle_max, struct mproc__results_file **ret)
 {
         struct mproc__results_file *file = calloc(1, sizeof *file);
         void *base;
@@ -286,6 +323,7 @@ mproc__results_file_create(struct mproc__results_file **ret)
                 goto fail;
         file->fd = -1;
         file->refs = 1;
+        file->idle_max = idle_max;
         if ((r = mproc__memory_create("mproc-results", MPROC__RESULTS_DIRECTORY, &file->fd)) < 0 ||
             (r = mproc__memory_reserve(file->fd, 0, MPROC__RESULTS_DIRECTORY)) < 0 ||
             (r = mproc__memory_map(file->fd, 0, MPROC__RESULTS_DIRECTORY, &base)) < 0)
@@ -313,8 +351,11 @@ mproc__results_file_unref(struct mproc__results_file *file)
 void
 mproc__results_file_give(struct mproc__results_file *file, uint32_t place, uint64_t at, uint64_t len)
 {
-        if (file->writer_gone || len > IDLE_MAX / 2 || place == MPROC__RESULT_NO_PLACE)
+        bool cold = file->writer_gone || len > file->idle_max || place == MPROC__RESULT_NO_PLACE;
+
+        if (cold)
                 mproc__memory_release(file->fd, at, len);
         if (place > 0 && place <= MPROC__RESULTS_PLACES)
-                atomic_store_explicit(&file->shm->places[place - 1].used, 0, memory_order_release);
+                atomic_store_explicit(&file->shm->places[place - 1].state,
+                                      cold ? MPROC__PLACE_COLD : MPROC__PLACE_FREE, memory_order_release);
 }

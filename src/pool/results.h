@@ -18,11 +18,15 @@
 #define MPROC__RESULTS_PLACES  255
 #define MPROC__RESULT_NO_PLACE UINT32_MAX /* an extent that is given back to the system */
 
-/* An extent.  at, len: the worker's.  used: 1 by the worker before anybody else hears of it, 0 by the pool's process.
+/*
+ * An extent.  at, len: the worker's.  state: USED by the worker, before anybody else hears of it; FREE, or COLD if it
+ * has no pages any more, by the pool's process.
  */
+enum mproc__place_state { MPROC__PLACE_FREE = 0, MPROC__PLACE_USED, MPROC__PLACE_COLD };
+
 struct mproc__place_shm {
         uint64_t at, len;
-        _Atomic uint32_t used;
+        _Atomic uint32_t state;
         uint32_t reserved;
 };
 
@@ -40,9 +44,14 @@ struct mproc__results {
         int fd;
         struct mproc__results_shm *shm;
         uint64_t end;
+        uint64_t idle_max; /* bytes kept for results to come */
+        struct {
+                void *base;
+                size_t len;
+        } maps[MPROC__RESULTS_PLACES]; /* places that have been written to stay mapped */
 };
 
-int mproc__results_open(struct mproc__results *results, int fd);
+int mproc__results_open(struct mproc__results *results, int fd, uint64_t idle_max);
 
 /* What mproc_result is, while a task runs. */
 struct mproc_result {
@@ -67,10 +76,11 @@ struct mproc__results_file {
         unsigned refs; /* under the pool's mutex */
         int fd;
         struct mproc__results_shm *shm;
+        uint64_t idle_max;
         bool writer_gone;
 };
 
-int mproc__results_file_create(struct mproc__results_file **ret);
+int mproc__results_file_create(uint64_t idle_max, struct mproc__results_file **ret);
 void mproc__results_file_unref(struct mproc__results_file *file); /* NULL is fine */
 
 /* A result in it is needed no more.  place: 0 for none. */

@@ -206,6 +206,7 @@ struct mproc__pool_shm {
         uint32_t initializer_fds; /* descriptors that come in the first packet of mail */
         uint32_t reserved;
         uint64_t tasks_per_worker; /* 0: no limit */
+        uint64_t results_idle_max; /* bytes that a worker's file of results keeps for those to come */
         /* The workers' sleep: changed whenever there is something new; WAITERS: somebody may sleep on it. */
         _Alignas(128) mproc__word work;
         _Atomic uint32_t quit; /* workers leave when they find nothing to do */

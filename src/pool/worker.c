@@ -225,7 +225,8 @@ open_pool(struct mproc__worker *w, mproc_args *args)
                                                    "must run the same version of mproc");
         w->record = &w->shm->records[w->index];
         mproc__worker_number = (int)w->index;
-        return mproc__results_open(&w->results, mproc_args_fd(args, MPROC__WORKER_ARG_RESULTS));
+        return mproc__results_open(&w->results, mproc_args_fd(args, MPROC__WORKER_ARG_RESULTS),
+                                   w->shm->results_idle_max);
 }
 
 /* What the pool's maker wants done first.  Its arguments live as long as the worker: tasks use the objects among

@@ -81,6 +81,21 @@ mproc__memory_map(int fd, uint64_t offset, size_t len, void **ret_base)
         return 0;
 }
 
+/* One call in place of a fault for each page. */
+void
+mproc__memory_populate(void *base, size_t len)
+{
+#ifdef MADV_POPULATE_WRITE
+        int saved = errno;
+
+        (void)madvise(base, len, MADV_POPULATE_WRITE);
+        errno = saved;
+#else
+        (void)base;
+        (void)len;
+#endif
+}
+
 void
 mproc__memory_unmap(void *base, size_t len)
 {
