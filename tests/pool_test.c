@@ -130,6 +130,38 @@ START_METHOD_TEST(a_map_over_arrays_copies_nothing)
 }
 
 static int
+add_unless_7(const void *item, void *result, const void *shared)
+{
+        if (*(const int64_t *)item == 7)
+                return 77;
+        *(int64_t *)result = *(const int64_t *)item + *(const int64_t *)shared;
+        return 0;
+}
+
+START_METHOD_TEST(a_map_over_an_array_has_shared_bytes_and_codes)
+{
+        mproc_pool *pool = make_pool(ctx, 2, NULL);
+        mproc_array *items;
+        int64_t *in, more = 1000;
+        int codes[100];
+
+        CHECK_OK(mproc_array_create(ctx, MPROC_TYPE(int64_t), 100, &items));
+        in = mproc_array_data(items);
+        for (int i = 0; i < 100; i++)
+                in[i] = i;
+        CHECK_CODE(mproc_pool_map_array(
+                           pool, add_unless_7, items, items,
+                           &(mproc_map_opts){ .shared = &more, .shared_bytes = sizeof more, .codes = codes }),
+                   MPROC_ETASK);
+        for (int i = 0; i < 100; i++) {
+                CHECK_INT(codes[i], i == 7 ? 77 : 0);
+                CHECK_INT(in[i], i == 7 ? i : i + more);
+        }
+        mproc_array_free(items);
+        finish_pool(pool);
+}
+
+static int
 die_at_500(const void *item, void *result, const void *shared)
 {
         (void)shared;

@@ -271,8 +271,8 @@ open_map(struct view *v)
 
         v->item_size = job->item_size;
         v->result_size = job->result_size;
-        if (job->args_fds > 0)
-                return open_arrays(v);
+        if (job->args_fds > 0 && (r = open_arrays(v)) < 0)
+                return r;
         if (job->items_at) {
                 if ((r = mproc__worker_area(v->worker, job, job->items_at, job->count * job->item_size, &p)) < 0)
                         return r;
