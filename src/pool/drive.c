@@ -18,6 +18,8 @@
 #include <errno.h>
 #include <time.h>
 
+#define WATCH_ROUNDS 100 /* before the driver sleeps, at most; see sync/watch.h */
+
 void
 mproc__pool_attend(mproc_pool *pool)
 {
@@ -42,6 +44,7 @@ static bool
 sleep_as_driver(mproc_pool *pool, int64_t deadline_ns)
 {
         struct pollfd *p = pool->polled;
+        int64_t began;
         size_t n = 1;
 
         p[0] = (struct pollfd){ .fd = pool->bell, .events = POLLIN };
@@ -50,8 +53,10 @@ sleep_as_driver(mproc_pool *pool, int64_t deadline_ns)
                         p[n++] = (struct pollfd){ .fd = mproc_process_sentinel(pool->crew[i].process),
                                                   .events = POLLIN };
         (void)pthread_mutex_unlock(&pool->mutex);
+        began = mproc__plat_now_ns();
         (void)mproc__plat_poll(p, n, deadline_ns);
         (void)pthread_mutex_lock(&pool->mutex);
+        mproc__watch_learn(&pool->patience, mproc__plat_now_ns() - began);
         if (p[0].revents)
                 mproc__bell_silence(pool->bell);
         atomic_store(&pool->shm->watch, 0);
@@ -61,17 +66,23 @@ sleep_as_driver(mproc_pool *pool, int64_t deadline_ns)
         return false;
 }
 
-/* Somebody marks a job within a moment, often. */
 static bool
+is_marked(mproc_pool *pool)
+{
+        for (size_t i = 0; i < MPROC__POOL_DONE_WORDS / 64; i++)
+                if (atomic_load_explicit(&pool->shm->done_summary[i], memory_order_relaxed))
+                        return true;
+        return false;
+}
+
+/* Somebody marks a job within a moment, often. */
+static void
 spin(mproc_pool *pool)
 {
-        for (unsigned left = mproc__word_spin_limit(); left > 0; left--) {
-                for (size_t i = 0; i < MPROC__POOL_DONE_WORDS / 64; i++)
-                        if (atomic_load_explicit(&pool->shm->done_summary[i], memory_order_relaxed))
-                                return true;
-                mproc__word_pause();
-        }
-        return false;
+        struct mproc__watch watch = mproc__watch_begin(&pool->patience, 0, WATCH_ROUNDS);
+
+        while (!is_marked(pool) && mproc__watch_on(&watch))
+                ;
 }
 
 static void
@@ -83,7 +94,7 @@ drive(mproc_pool *pool, bool (*done)(mproc_pool *pool, void *arg), void *arg, in
         pool->driving = true;
         if (!mproc__deadline_passed(deadline_ns)) {
                 (void)pthread_mutex_unlock(&pool->mutex);
-                (void)spin(pool);
+                spin(pool);
                 (void)pthread_mutex_lock(&pool->mutex);
         }
         atomic_store(&pool->shm->watch, 1);

@@ -14,6 +14,7 @@
 #include "platform/platform.h"
 #include "pool/areas.h"
 #include "pool/results.h"
+#include "sync/watch.h"
 #include "wire/codec.h"
 
 #include <mproc/pool.h>
@@ -142,9 +143,10 @@ struct mproc_pool {
         char *name;
         unsigned workers;
         struct mproc__member *crew;
-        struct pollfd *polled; /* the driver's: the bell, then each worker */
-        unsigned early_deaths; /* in a row, before they were ready */
-        unsigned unready;      /* workers that have been started and have not said that they are ready */
+        struct mproc__patience patience; /* the driver's */
+        struct pollfd *polled;           /* the driver's: the bell, then each worker */
+        unsigned early_deaths;           /* in a row, before they were ready */
+        unsigned unready;                /* workers that have been started and have not said that they are ready */
         struct mproc__encoder initializer_encoded;
         unsigned retries;
         int64_t time_limit_ns;

@@ -21,7 +21,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SLICE INT64_C(1000000000) /* of a worker's sleep: it looks for itself this often, too */
+#define SLICE        INT64_C(1000000000) /* of a worker's sleep: it looks for itself this often, too */
+#define WATCH_ROUNDS 100                 /* before it sleeps, at most; see sync/watch.h */
 
 int mproc__worker_number = -1; /* what mproc_worker_number tells */
 
@@ -173,13 +174,15 @@ static void
 sleep_until_there_is(struct mproc__worker *w)
 {
         mproc__word *work = &w->shm->work;
+        struct mproc__watch watch;
+        int64_t began;
         uint32_t v;
 
-        for (unsigned spins = mproc__word_spin_limit(); spins > 0; spins--) {
+        watch = mproc__watch_begin(&w->patience, 0, WATCH_ROUNDS);
+        do
                 if (is_there_work(w))
                         return;
-                mproc__word_pause();
-        }
+        while (mproc__watch_on(&watch));
         v = atomic_load(work);
         if (!(v & MPROC__WORK_WAITERS)) {
                 if (!atomic_compare_exchange_strong(work, &v, v | MPROC__WORK_WAITERS))
@@ -189,7 +192,9 @@ sleep_until_there_is(struct mproc__worker *w)
         if (is_there_work(w)) /* it was made visible before the count that we have seen, or will change it */
                 return;
         MPROC_POINT("pool.sleep");
-        (void)mproc__word_wait(work, v, mproc__plat_now_ns() + SLICE);
+        began = mproc__plat_now_ns();
+        (void)mproc__word_wait(work, v, began + SLICE);
+        mproc__watch_learn(&w->patience, mproc__plat_now_ns() - began);
 }
 
 static void

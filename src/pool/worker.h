@@ -8,6 +8,7 @@
 #include "pool/areas.h"
 #include "pool/results.h"
 #include "start/entry.h"
+#include "sync/watch.h"
 
 #include <mproc/args.h>
 
@@ -34,8 +35,9 @@ struct mproc__worker {
         uint64_t npackets;
         struct mproc__packet *open;   /* of the task that is being run */
         mproc_args *initializer_args; /* NULL: none */
-        uint64_t begun;               /* tasks in this life */
-        uint64_t serial;              /* of chunks; see mproc__item_mark */
+        struct mproc__patience patience;
+        uint64_t begun;  /* tasks in this life */
+        uint64_t serial; /* of chunks; see mproc__item_mark */
         struct mproc__results results;
         struct {
                 uint64_t at;
