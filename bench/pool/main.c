@@ -105,6 +105,12 @@ python_ns(size_t chunk, size_t count)
 }
 
 static void
+await_idle(void)
+{
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 30000000 }, NULL);
+}
+
+static void
 measure_all(const int64_t *items, int64_t *results, size_t count, size_t chunk, double *ret_ns)
 {
         static double times[CONTENDERS][ROUNDS];
@@ -113,7 +119,10 @@ measure_all(const int64_t *items, int64_t *results, size_t count, size_t chunk, 
                 contenders[c].map(items, results, count, chunk);
         for (int round = 0; round < ROUNDS; round++)
                 for (size_t c = 0; c < CONTENDERS; c++) {
-                        double start = now_ns();
+                        double start;
+
+                        await_idle(); /* OpenMP's threads spin for a while when their work is done */
+                        start = now_ns();
 
                         contenders[c].map(items, results, count, chunk);
                         times[c][round] = (now_ns() - start) / (double)count;
