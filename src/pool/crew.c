@@ -325,7 +325,7 @@ look_whether_ready(mproc_pool *pool, unsigned i)
         struct mproc__member *m = &pool->crew[i];
         uint32_t status = atomic_load(&pool->shm->records[i].status);
 
-        if (m->ready || (status != MPROC__WORKER_READY && status != MPROC__WORKER_RETIRED))
+        if (!m->process || m->ready || (status != MPROC__WORKER_READY && status != MPROC__WORKER_RETIRED))
                 return;
         m->ready = true;
         pool->unready--;
@@ -361,12 +361,10 @@ mproc__crew_look(mproc_pool *pool)
                         bury(pool, i, &early);
                 if (early)
                         pool->early_deaths++;
-                if (!m->process && !quits && pool->creating) {
-                        if (early) /* mproc_pool_create decides */
-                                return;
-                } else if (!m->process && !quits && pool->early_deaths < EARLY_DEATHS_MAX) {
+                if (early && pool->creating) /* mproc_pool_create decides */
+                        return;
+                if (!m->process && !quits && pool->early_deaths < EARLY_DEATHS_MAX)
                         missing |= !replace(pool, i);
-                }
                 if (pool->early_deaths >= EARLY_DEATHS_MAX && !pool->creating) {
                         char words[MPROC__ERROR_TEXT_MAX];
 
