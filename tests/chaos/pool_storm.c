@@ -158,7 +158,8 @@ struct stay {
 };
 
 static struct {
-        pthread_t thread;
+        pthread_t thread, waker;
+        pthread_mutex_t stays_mutex;
         pthread_mutex_t mutex; /* held while it strikes: so that the pool does not go away under it */
         mproc_pool *pool;      /* NULL: none */
         atomic_bool over;
@@ -167,7 +168,22 @@ static struct {
         struct stay stays[STOPPED];
         size_t nstays;
         int64_t newborn_ms, server_ms;
-} storm = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+} storm = { .mutex = PTHREAD_MUTEX_INITIALIZER, .stays_mutex = PTHREAD_MUTEX_INITIALIZER };
+
+/* Stop it for a while; not if many are already. */
+static bool
+stop_for(pid_t pid, int64_t ms)
+{
+        bool room;
+
+        CHECK(pthread_mutex_lock(&storm.stays_mutex) == 0);
+        if ((room = storm.nstays < STOPPED)) {
+                storm.stays[storm.nstays++] = (struct stay){ pid, monotonic_ms() + ms };
+                (void)kill(pid, SIGSTOP);
+        }
+        CHECK(pthread_mutex_unlock(&storm.stays_mutex) == 0);
+        return room;
+}
 
 /* Of the library's own processes that belong to this test.  (A tracker has a session of its own.) */
 static bool
@@ -179,11 +195,10 @@ strike_named(const char *name, int number)
 
         for (size_t i = 0; i < count && !hit; i++)
                 if (list[i].state != 'Z' && strcmp(list[i].name, name) == 0) {
-                        hit = kill(list[i].pid, number) == 0;
-                        if (hit && number == SIGSTOP && storm.nstays < STOPPED)
-                                storm.stays[storm.nstays++] = (struct stay){ list[i].pid, monotonic_ms() + 30 };
-                        else if (hit && number == SIGSTOP)
-                                (void)kill(list[i].pid, SIGCONT);
+                        if (number == SIGSTOP)
+                                hit = stop_for(list[i].pid, 30);
+                        else
+                                hit = kill(list[i].pid, number) == 0;
                 }
         free(list);
         return hit;
@@ -192,11 +207,13 @@ strike_named(const char *name, int number)
 static void
 wake_sleepers(bool all)
 {
+        CHECK(pthread_mutex_lock(&storm.stays_mutex) == 0);
         for (size_t i = 0; i < storm.nstays; i++)
                 if (all || storm.stays[i].until_ms <= monotonic_ms()) {
                         (void)kill(storm.stays[i].pid, SIGCONT);
                         storm.stays[i--] = storm.stays[--storm.nstays];
                 }
+        CHECK(pthread_mutex_unlock(&storm.stays_mutex) == 0);
 }
 
 /* Three newborns in a row would be the end of a pool, as promised: they are killed one at a time, with a rest. */
@@ -216,11 +233,9 @@ strike_worker(void)
                         return;
                 storm.newborn_ms = monotonic_ms() + scaled_ms(NEWBORN_REST_MS);
         }
-        if (what < 4 && storm.nstays < STOPPED) {
-                storm.stays[storm.nstays++] = (struct stay){ pid, monotonic_ms() + 1 + dice(dice(10) ? 15 : 200) };
-                (void)kill(pid, SIGSTOP);
-                storm.stopped++;
-        } else if (what >= 4) {
+        if (what < 4) {
+                storm.stopped += stop_for(pid, 1 + dice(dice(10) ? 15 : 200));
+        } else {
                 atomic_fetch_add(&storm.deaths, 1);
                 (void)kill(pid, dice(4) ? SIGKILL : SIGSEGV);
         }
@@ -249,13 +264,24 @@ strike_until_it_is_over(void *seed)
         dice_state = *(uint64_t *)seed;
         while (!atomic_load(&storm.over)) {
                 CHECK(pthread_mutex_lock(&storm.mutex) == 0);
-                wake_sleepers(false);
                 strike();
                 CHECK(pthread_mutex_unlock(&storm.mutex) == 0);
                 sleep_ms(dice(6));
         }
-        wake_sleepers(true);
         return NULL;
+}
+
+/* A thread of its own: who strikes may have to wait for the pool, which may be waiting for somebody who is stopped.
+ */
+static void *
+wake_until_it_is_over(void *unused)
+{
+        while (!atomic_load(&storm.over)) {
+                wake_sleepers(false);
+                sleep_ms(1);
+        }
+        wake_sleepers(true);
+        return unused;
 }
 
 static void
@@ -513,6 +539,7 @@ START_METHOD_TEST(pools_in_a_storm, .limit_s = 86400)
         books = mmap(NULL, sizeof *books, PROT_READ | PROT_WRITE, MAP_SHARED, books_fd, 0);
         CHECK(books != MAP_FAILED);
         CHECK(pthread_create(&storm.thread, NULL, strike_until_it_is_over, &other) == 0);
+        CHECK(pthread_create(&storm.waker, NULL, wake_until_it_is_over, NULL) == 0);
         do {
                 int64_t now = monotonic_ms();
 
@@ -526,6 +553,7 @@ START_METHOD_TEST(pools_in_a_storm, .limit_s = 86400)
         } while (monotonic_ms() < over || (ms >= 30000 && told.tasks < LONG_TASKS));
         atomic_store(&storm.over, true);
         CHECK(pthread_join(storm.thread, NULL) == 0);
+        CHECK(pthread_join(storm.waker, NULL) == 0);
         CHECK(told.sum == told.right_sum);
         (void)fprintf(stderr,
                       "seed %u: %lu pools, %lu tasks: %lu right, %lu died, %lu over their limit, %lu cancelled; "
