@@ -227,11 +227,14 @@ get_typed(mproc_future *f, mproc_arg_type type, size_t size, const void **ret, i
         if (r < 0)
                 return r;
         if ((r = tell_outcome(f)) == 0) {
-                if (f->type != type || (size > 0 && f->len != size))
+                if (f->type != type || (size > 0 && f->len != size) || f->len == 0)
                         r = mproc__fail(MPROC_EARGTYPE, "task %llu: its result is wanted as %s, but it is %s",
                                         (unsigned long long)f->number, type_name(type), type_name(f->type));
                 else
                         r = open_view(f, ret);
+                if (r == 0 && type == MPROC_ARG_STRING && ((const char *)*ret)[f->len - 1] != '\0')
+                        r = mproc__fail(MPROC_ECORRUPT, "task %llu: its result is a string without an end",
+                                        (unsigned long long)f->number);
         }
         mproc__pool_unlock(f->pool);
         return r;

@@ -561,7 +561,7 @@ copy_result(mproc_pool *pool, struct mproc_future *job, const struct mproc__resu
         else if (!(job->data = malloc(job->len)))
                 return -ENOMEM;
         if (shm->file == 0) {
-                memcpy(job->data, shm->data, job->len);
+                memcpy(job->data, shm->data, job->len < sizeof shm->data ? job->len : sizeof shm->data);
                 return 0;
         }
         return mproc__memory_read(file->fd, shm->at, job->data, job->len);
@@ -571,13 +571,14 @@ copy_result(mproc_pool *pool, struct mproc_future *job, const struct mproc__resu
 static void
 take_result(mproc_pool *pool, struct mproc_future *job)
 {
-        const struct mproc__result_shm *shm = &mproc__job_shm(pool, job)->result;
+        const struct mproc__result_shm said = mproc__job_shm(pool, job)->result, *shm = &said; /* it may change */
         struct mproc__results_file *file;
         int r = 0;
 
         job->type = (mproc_arg_type)shm->type;
         job->len = shm->len;
         if (shm->type == MPROC_ARG_NONE || shm->worker >= pool->workers ||
+            (shm->file != 0 && !pool->crew[shm->worker].results) ||
             (shm->file == 0 && job->len > sizeof shm->data)) {
                 job->type = MPROC_ARG_NONE;
                 job->len = 0;
