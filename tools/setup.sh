@@ -27,6 +27,7 @@ test | demo | check)
         need pkg-config pkg-config --version
         need libssl-dev header openssl/evp.h
         need libpcre2-dev header pcre2posix.h
+        need libpng-dev header png.h
         ;;
 esac
 case $what in
