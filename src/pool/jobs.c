@@ -578,8 +578,7 @@ take_result(mproc_pool *pool, struct mproc_future *job)
         job->type = (mproc_arg_type)shm->type;
         job->len = shm->len;
         if (shm->type == MPROC_ARG_NONE || shm->worker >= pool->workers ||
-            (shm->file != 0 && !pool->crew[shm->worker].results) ||
-            (shm->file == 0 && job->len > sizeof shm->data)) {
+            (shm->file != 0 && !pool->crew[shm->worker].results) || (shm->file == 0 && job->len > sizeof shm->data)) {
                 job->type = MPROC_ARG_NONE;
                 job->len = 0;
                 return;
