@@ -24,7 +24,7 @@ if [ $# = 0 ]; then
                 cmake --build "$build" -j "$(nproc)"; } >"$build/log" 2>&1 ||
                 { cat "$build/log"; echo "demo: the build failed"; exit 1; }
 fi
-for program in first second start_cost mproc-checksum mproc-grep; do
+for program in first second start_cost mproc-checksum mproc-grep mproc-mandelbrot; do
         [ -x "$build/examples/$program" ] || { echo "demo: $build/examples/$program is missing"; exit 1; }
 done
 work=$(mktemp -d) || exit 1
@@ -119,6 +119,19 @@ for method in "${methods[@]}"; do
 done
 echo
 printf '  %-11s %7s %9s %9s   %s\n' method lines seconds workers result "${rows[@]}"
+
+echo
+echo "A picture of the Mandelbrot set: by one process alone, and by a pool in shared memory:"
+draw=("$build/examples/mproc-mandelbrot" --size 1200x800)
+took_by /dev/null "${draw[@]}" --workers 0 "$work/alone.png"
+rows=(alone "$(seconds "$best")" 1 "one process, no pool")
+for method in "${methods[@]}"; do
+        took_by /dev/null "${draw[@]}" --method "$method" "$work/$method.png"
+        verdict="the same picture"
+        cmp -s "$work/$method.png" "$work/alone.png" || { verdict="DIFFERS"; fail "mproc-mandelbrot --method $method"; }
+        rows+=("$method" "$(seconds "$best")" "$(nproc)" "$verdict")
+done
+printf '  %-11s %9s %9s   %s\n' method seconds workers result "${rows[@]}"
 
 echo
 if [ $bad = 0 ]; then
