@@ -113,27 +113,6 @@ receive_for_ever(void *arg)
         return NULL;
 }
 
-/* A thread that sleeps in a call can be told from outside by the system alone. */
-static inline int
-count_sleeping_threads(void)
-{
-        DIR *dir = opendir("/proc/self/task");
-        struct dirent *entry;
-        int sleeping = 0;
-
-        CHECK(dir != NULL);
-        while ((entry = readdir(dir)) != NULL) {
-                char *path = text_format("/proc/self/task/%s/stat", entry->d_name);
-                char *stat = atoi(entry->d_name) != getpid() ? read_file(path, NULL) : NULL;
-
-                sleeping += stat != NULL && strstr(stat, ") S ") != NULL;
-                free(stat);
-                free(path);
-        }
-        closedir(dir);
-        return sleeping;
-}
-
 /* Another thread is receiving from it now, or about to wait. */
 static inline bool
 is_being_received_from(mproc_connection *c)

@@ -474,6 +474,34 @@ START_METHOD_TEST(many_threads_use_one_pool)
         finish_pool(pool);
 }
 
+static void *
+wait_for_pool(void *arg)
+{
+        CHECK_CODE(mproc_pool_run(arg, MPROC_FOREVER), MPROC_ECLOSED);
+        return NULL;
+}
+
+START_METHOD_TEST(a_pool_is_freed_while_others_wait_for_it)
+{
+        mproc_pool *pool = make_pool(ctx, 2, NULL);
+        mproc_event *event;
+        pthread_t threads[3];
+        mproc_future *f;
+
+        CHECK_OK(mproc_event_create(ctx, &event));
+        f = give_task(pool, hang, MPROC_ARGS(event));
+        for (int i = 0; i < 3; i++)
+                CHECK(pthread_create(&threads[i], NULL, wait_for_pool, pool) == 0);
+        CHECK_OK(mproc_event_wait(event, scaled_ms(LONG_MS)));
+
+        WAIT_UNTIL(count_sleeping_threads() == 3, LONG_MS); /* all three are in the call */
+        mproc_pool_free(pool);
+        for (int i = 0; i < 3; i++)
+                CHECK(pthread_join(threads[i], NULL) == 0);
+        mproc_future_free(f);
+        mproc_event_free(event);
+}
+
 START_METHOD_TEST(a_forked_child_is_refused_the_pool)
 {
         mproc_pool *pool = make_pool(ctx, 1, NULL);

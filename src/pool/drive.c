@@ -136,8 +136,8 @@ tell_the_end(mproc_pool *pool)
 }
 
 /* Also who will not wait looks after the pool once: his program may do nothing but ask, again and again. */
-int
-mproc__pool_wait(mproc_pool *pool, bool (*done)(mproc_pool *pool, void *arg), void *arg, int64_t deadline_ns)
+static int
+wait_until(mproc_pool *pool, bool (*done)(mproc_pool *pool, void *arg), void *arg, int64_t deadline_ns)
 {
         bool looked = false;
 
@@ -161,10 +161,22 @@ mproc__pool_wait(mproc_pool *pool, bool (*done)(mproc_pool *pool, void *arg), vo
                 }
                 if (mproc__deadline_passed(deadline_ns) && (looked || pool->driving))
                         return MPROC_ETIMEDOUT;
-                if (pool->driving)
+                if (pool->driving || (pool->terminated && !pool->ended)) /* who terminates it wants the wheel */
                         sleep_as_passenger(pool, deadline_ns);
                 else
                         drive(pool, done, arg, deadline_ns);
                 looked = true;
         }
+}
+
+/* Another thread may free the pool meanwhile: its last user, who may be this one, then does. */
+int
+mproc__pool_wait(mproc_pool *pool, bool (*done)(mproc_pool *pool, void *arg), void *arg, int64_t deadline_ns)
+{
+        int r;
+
+        pool->refs++;
+        r = wait_until(pool, done, arg, deadline_ns);
+        pool->refs--;
+        return r;
 }

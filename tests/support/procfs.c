@@ -159,3 +159,23 @@ procfs_describe(FILE *out, const struct procfs_stat *process)
         if (dir)
                 closedir(dir);
 }
+
+int
+count_sleeping_threads(void)
+{
+        DIR *dir = opendir("/proc/self/task");
+        struct dirent *entry;
+        int sleeping = 0;
+
+        CHECK(dir != NULL);
+        while ((entry = readdir(dir)) != NULL) {
+                char *path = text_format("/proc/self/task/%s/stat", entry->d_name);
+                char *stat = atoi(entry->d_name) != getpid() ? read_file(path, NULL) : NULL;
+
+                sleeping += stat != NULL && strstr(stat, ") S ") != NULL;
+                free(stat);
+                free(path);
+        }
+        closedir(dir);
+        return sleeping;
+}

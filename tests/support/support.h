@@ -114,4 +114,7 @@ int count_shm_names(const char *prefix);
 
 char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2))); /* free() it */
 
+/* How many of this process's threads, its first one aside, sleep in a call: only the system can tell. */
+int count_sleeping_threads(void);
+
 #endif
