@@ -443,6 +443,20 @@ mproc__jobs_spread(mproc_pool *pool)
                 mproc__crew_wake(pool, MPROC__POOL_WORKERS_MAX);
 }
 
+/*
+ * Another worker may have this task, too, and claim it at this moment: then it is that one's.  Otherwise it is
+ * nobody's from now on, so that its slot can be left.
+ */
+static bool
+take_chunk_away(mproc_pool *pool, struct mproc_future *job)
+{
+        _Atomic uint64_t *state = &mproc__job_shm(pool, job)->state;
+        uint64_t seen = atomic_load(state);
+
+        return mproc__chunk_kind(seen) == MPROC__CHUNK_OPEN &&
+               atomic_compare_exchange_strong(state, &seen, mproc__chunk_state(MPROC__CHUNK_DONE, 0, 0));
+}
+
 /* To be sent again, when somebody can have it. */
 static void
 take_back(mproc_pool *pool, struct mproc_future *job)
@@ -463,7 +477,7 @@ mproc__jobs_send_again(mproc_pool *pool, int worker)
 
         for (struct mproc_future *job = pool->active_mail.first; job; job = next) {
                 next = job->next;
-                if (job->worker == worker && is_waiting(pool, job) && !job->cancelled)
+                if (job->worker == worker && !job->cancelled && take_chunk_away(pool, job))
                         take_back(pool, job);
         }
 }
