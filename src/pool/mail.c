@@ -189,6 +189,25 @@ mproc__mail_next(struct mproc__worker *w)
         return p;
 }
 
+static void
+free_all(struct mproc__packet *p)
+{
+        struct mproc__packet *next;
+
+        for (; p; p = next) {
+                next = p->next;
+                free_packet(p);
+        }
+}
+
+void
+mproc__mail_close(struct mproc__worker *w)
+{
+        free_all(w->packets);
+        free_all(w->attached);
+        w->packets = w->attached = NULL;
+}
+
 void
 mproc__mail_discard(struct mproc__packet *packet)
 {

@@ -51,6 +51,9 @@ void mproc__mail_fetch(struct mproc__worker *worker);
 struct mproc__packet *mproc__mail_next(struct mproc__worker *worker);
 void mproc__mail_discard(struct mproc__packet *packet);
 
+/* The worker leaves. */
+void mproc__mail_close(struct mproc__worker *worker);
+
 /*
  * The arguments of a task whose job was entered; the descriptors of the packet (NULL: none) become theirs.  Freed by
  * mproc__args_free.  With words.

@@ -283,6 +283,7 @@ mproc__worker_main(mproc_args *args)
                 mproc__bell_ring(w.bell);
                 serve(&w);
         }
+        mproc__mail_close(&w);
         mproc__args_free(w.initializer_args);
         return r;
 }
