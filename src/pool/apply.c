@@ -93,9 +93,5 @@ mproc_pool_apply(mproc_pool *pool, mproc_task_fn *function, mproc_arglist args, 
         mproc_future *future;
         int r = mproc_pool_apply_async(pool, function, args, &future);
 
-        if (r < 0)
-                return r;
-        r = mproc_future_get(future, buffer, capacity, ret_len_bytes, MPROC_FOREVER);
-        mproc_future_free(future);
-        return r;
+        return r < 0 ? r : mproc__future_finish(future, buffer, capacity, ret_len_bytes);
 }

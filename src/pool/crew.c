@@ -108,6 +108,15 @@ out:
         return r;
 }
 
+/* The job that a worker says it is in; NULL: none, or one that is over. */
+static struct mproc_future *
+job_of_entry(const mproc_pool *pool, uint64_t entry)
+{
+        struct mproc_future *job = entry ? pool->slots[mproc__entry_slot(entry)].job : NULL;
+
+        return job && job->generation == entry >> 32 ? job : NULL;
+}
+
 /* --- burying --------------------------------------------------------------------------------------------------- */
 
 /* How often this item's workers have died, this time included. */
@@ -218,12 +227,12 @@ settle_job(mproc_pool *pool, unsigned i, pid_t pid, int exitcode)
 {
         struct mproc__worker_shm *record = &pool->shm->records[i];
         uint64_t entry = atomic_load(&record->job), chunk = atomic_load(&record->chunk);
-        struct mproc_future *job = entry ? pool->slots[mproc__entry_slot(entry)].job : NULL;
+        struct mproc_future *job = job_of_entry(pool, entry);
         uint32_t writing = i + 1;
         struct mproc__job_shm *shm;
         _Atomic uint64_t *states;
 
-        if (!job || job->generation != entry >> 32)
+        if (!job)
                 return NULL;
         shm = mproc__job_shm(pool, job);
         atomic_store(&shm->shaky, 1);
@@ -240,12 +249,6 @@ settle_job(mproc_pool *pool, unsigned i, pid_t pid, int exitcode)
         }
         atomic_store(&shm->next, job->settled); /* all that may have been claimed and not begun lies behind that */
         return job;
-}
-
-static bool
-has_work(const mproc_pool *pool)
-{
-        return pool->active.first || pool->active_mail.first || pool->backlog.first || pool->mail_backlog.first;
 }
 
 static void
@@ -352,7 +355,7 @@ mproc__crew_look(mproc_pool *pool)
         pool->start_again_ns = MPROC__NEVER;
         for (unsigned i = 0; i < pool->workers && !pool->ended; i++) {
                 struct mproc__member *m = &pool->crew[i];
-                bool quits = atomic_load(&pool->shm->quit) && !has_work(pool);
+                bool quits = atomic_load(&pool->shm->quit) && !mproc__pool_has_work(pool);
 
                 early = false;
                 if (m->process)
@@ -455,9 +458,9 @@ look_at_limit(mproc_pool *pool, unsigned i, int64_t now)
         uint64_t mark = atomic_load(&record->current);
         int64_t since = atomic_load(&record->since_ns);
         uint64_t entry = atomic_load(&record->job);
-        struct mproc_future *job = entry ? pool->slots[mproc__entry_slot(entry)].job : NULL;
+        struct mproc_future *job = job_of_entry(pool, entry);
 
-        if (mark == MPROC__ITEM_NONE || !job || job->generation != entry >> 32 || job->time_limit_ns == 0)
+        if (mark == MPROC__ITEM_NONE || !job || job->time_limit_ns == 0)
                 return MPROC__NEVER;
         if (now < since + job->time_limit_ns)
                 return since + job->time_limit_ns;

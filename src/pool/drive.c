@@ -10,12 +10,10 @@
  * under the mutex, through `changed`; what they themselves bring about while a driver sleeps (jobs that go to
  * workers, a stop) reaches the driver through the workers or by the bell.
  */
-#include "core/error.h"
 #include "platform/futex.h"
 #include "platform/memory.h"
 #include "pool/pool.h"
 
-#include <errno.h>
 #include <time.h>
 
 #define WATCH_ROUNDS 100 /* before the driver sleeps, at most; see sync/watch.h */
@@ -38,8 +36,10 @@ earlier(int64_t a, int64_t b)
         return a < b ? a : b;
 }
 
-/* The mutex is given up; the crew does not change meanwhile, for only the driver changes it. */
-/* True: a worker may have ended. */
+/*
+ * The mutex is given up; the crew does not change meanwhile, for only the driver changes it.  True: a worker may have
+ * ended.
+ */
 static bool
 sleep_as_driver(mproc_pool *pool, int64_t deadline_ns)
 {

@@ -54,6 +54,13 @@ lock(mproc_future *f)
         return 0;
 }
 
+/* In words, before its number. */
+static const char *
+what_it_is(const struct mproc_future *f)
+{
+        return f->kind == MPROC__JOB_TASK ? "task" : "the map of tasks from";
+}
+
 static bool
 has_ended(mproc_pool *pool, void *arg)
 {
@@ -80,8 +87,7 @@ lock_ended(mproc_future *f, int64_t timeout_ms)
                 return r;
         if (f->state == MPROC__JOB_ENDED || (r = mproc__pool_wait(f->pool, has_ended, f, deadline)) == 0)
                 return 0;
-        r = mproc__fail(r, "%s %llu has not ended after %lld ms",
-                        f->kind == MPROC__JOB_TASK ? "task" : "the map of tasks from", (unsigned long long)f->number,
+        r = mproc__fail(r, "%s %llu has not ended after %lld ms", what_it_is(f), (unsigned long long)f->number,
                         (long long)timeout_ms);
         mproc__pool_unlock(f->pool);
         return r;
@@ -91,16 +97,16 @@ lock_ended(mproc_future *f, int64_t timeout_ms)
 static int
 tell_outcome(const struct mproc_future *f)
 {
+        const char *words = f->text ? f->text : mproc_strerror(f->code);
+
         if (f->code == 0)
                 return 0;
         if (f->kind == MPROC__JOB_TASK)
-                return mproc__fail(f->code, "task %llu: %s", (unsigned long long)f->number,
-                                   f->text ? f->text : mproc_strerror(f->code));
+                return mproc__fail(f->code, "task %llu: %s", (unsigned long long)f->number, words);
         if (f->cancelled)
-                return mproc__fail(f->code, "the map of %llu items: %s", (unsigned long long)f->count,
-                                   f->text ? f->text : mproc_strerror(f->code));
+                return mproc__fail(f->code, "the map of %llu items: %s", (unsigned long long)f->count, words);
         return mproc__fail(f->code, "item %llu of %llu: %s", (unsigned long long)f->failed_item,
-                           (unsigned long long)f->count, f->text ? f->text : mproc_strerror(f->code));
+                           (unsigned long long)f->count, words);
 }
 
 int
@@ -240,37 +246,33 @@ get_typed(mproc_future *f, mproc_arg_type type, size_t size, const void **ret, i
         return r;
 }
 
+static int
+get_number(mproc_future *f, mproc_arg_type type, void *ret, size_t size, int64_t timeout_ms)
+{
+        const void *data;
+        int r = get_typed(f, type, size, &data, timeout_ms);
+
+        if (r == 0)
+                memcpy(ret, data, size);
+        return r;
+}
+
 int
 mproc_future_get_int(mproc_future *f, int64_t *ret_value, int64_t timeout_ms)
 {
-        const void *data;
-        int r = get_typed(f, MPROC_ARG_INT, sizeof *ret_value, &data, timeout_ms);
-
-        if (r == 0)
-                memcpy(ret_value, data, sizeof *ret_value);
-        return r;
+        return get_number(f, MPROC_ARG_INT, ret_value, sizeof *ret_value, timeout_ms);
 }
 
 int
 mproc_future_get_uint(mproc_future *f, uint64_t *ret_value, int64_t timeout_ms)
 {
-        const void *data;
-        int r = get_typed(f, MPROC_ARG_UINT, sizeof *ret_value, &data, timeout_ms);
-
-        if (r == 0)
-                memcpy(ret_value, data, sizeof *ret_value);
-        return r;
+        return get_number(f, MPROC_ARG_UINT, ret_value, sizeof *ret_value, timeout_ms);
 }
 
 int
 mproc_future_get_double(mproc_future *f, double *ret_value, int64_t timeout_ms)
 {
-        const void *data;
-        int r = get_typed(f, MPROC_ARG_DOUBLE, sizeof *ret_value, &data, timeout_ms);
-
-        if (r == 0)
-                memcpy(ret_value, data, sizeof *ret_value);
-        return r;
+        return get_number(f, MPROC_ARG_DOUBLE, ret_value, sizeof *ret_value, timeout_ms);
 }
 
 int
@@ -323,8 +325,7 @@ mproc_future_cancel(mproc_future *f)
         if (f->state != MPROC__JOB_ENDED)
                 (void)mproc__pool_wait(f->pool, has_ended, f, MPROC__NEVER);
         if (!f->cancelled)
-                r = mproc__fail(MPROC_ERELEASED, "%s %llu had ended before it was cancelled",
-                                f->kind == MPROC__JOB_TASK ? "task" : "the map of tasks from",
+                r = mproc__fail(MPROC_ERELEASED, "%s %llu had ended before it was cancelled", what_it_is(f),
                                 (unsigned long long)f->number);
         mproc__pool_unlock(f->pool);
         return r;
@@ -369,4 +370,13 @@ mproc_future_free(mproc_future *f)
                 mproc__job_destroy(f);
         mproc__pool_unlock(pool);
         errno = saved;
+}
+
+int
+mproc__future_finish(mproc_future *f, void *buffer, size_t capacity, size_t *ret_len_bytes)
+{
+        int r = mproc_future_get(f, buffer, capacity, ret_len_bytes, MPROC_FOREVER);
+
+        mproc_future_free(f);
+        return r;
 }

@@ -29,7 +29,6 @@ mproc__jobs_append(struct mproc__jobs *list, struct mproc_future *job)
         else
                 list->first = job;
         list->last = job;
-        list->count++;
 }
 
 void
@@ -44,7 +43,6 @@ mproc__jobs_remove(struct mproc__jobs *list, struct mproc_future *job)
         else
                 list->last = job->prev;
         job->next = job->prev = NULL;
-        list->count--;
 }
 
 /* A task with descriptors goes to one worker; what a map has of them goes to all. */
@@ -311,17 +309,26 @@ choose_worker(const mproc_pool *pool, uint64_t *ret_load)
         return best;
 }
 
+/* The packet first, then its number: a worker that sees the number finds the packet. */
+static int
+send_packet(mproc_pool *pool, const struct mproc_future *job, unsigned worker, uint64_t flags)
+{
+        struct mproc__worker_shm *record = &pool->shm->records[worker];
+        int r = mproc__mail_send(pool->crew[worker].mail, entry_of(job) | flags, job->encoded.fds, job->encoded.nfds);
+
+        if (r == 0)
+                atomic_store(&record->mail, atomic_load_explicit(&record->mail, memory_order_relaxed) + 1);
+        return r;
+}
+
 static int
 post(mproc_pool *pool, struct mproc_future *job, int worker)
 {
-        struct mproc__worker_shm *record = &pool->shm->records[worker];
-        int r = mproc__mail_send(pool->crew[worker].mail, entry_of(job), job->encoded.fds, job->encoded.nfds);
+        int r = send_packet(pool, job, (unsigned)worker, 0);
 
-        if (r < 0)
-                return r;
-        job->worker = worker;
-        atomic_store(&record->mail, atomic_load_explicit(&record->mail, memory_order_relaxed) + 1);
-        return 0;
+        if (r == 0)
+                job->worker = worker;
+        return r;
 }
 
 static void conclude(mproc_pool *pool, struct mproc_future *job);
@@ -351,13 +358,7 @@ feed_by_mail(mproc_pool *pool, struct mproc_future *job)
 int
 mproc__jobs_attach(mproc_pool *pool, struct mproc_future *job, unsigned worker)
 {
-        struct mproc__worker_shm *record = &pool->shm->records[worker];
-        int r = mproc__mail_send(pool->crew[worker].mail, entry_of(job) | MPROC__MAIL_ATTACH, job->encoded.fds,
-                                 job->encoded.nfds);
-
-        if (r == 0)
-                atomic_store(&record->mail, atomic_load_explicit(&record->mail, memory_order_relaxed) + 1);
-        return r;
+        return send_packet(pool, job, worker, MPROC__MAIL_ATTACH);
 }
 
 /* A socket that is full, with as much room as it has kept for this, belongs to a worker that is stopped: not now. */

@@ -193,19 +193,14 @@ mproc__map_give(mproc_pool *pool, const struct mproc__map *m, struct mproc_futur
         return r;
 }
 
-int
-mproc_pool_map_async(mproc_pool *pool, mproc_map_fn *function, const void *items, size_t count, size_t item_size,
-                     void *results, size_t result_size, const mproc_map_opts *opts, mproc_future **ret_future)
+static struct mproc__map
+with_options(mproc_map_fn *function, const mproc_map_opts *opts)
 {
         static const mproc_map_opts none;
         const mproc_map_opts *o = opts ? opts : &none;
-        struct mproc__map m = {
+
+        return (struct mproc__map){
                 .function = function,
-                .items = items,
-                .count = count,
-                .item_size = item_size,
-                .results = results,
-                .result_size = result_size,
                 .chunk = o->chunk,
                 .shared = o->shared,
                 .shared_bytes = o->shared_bytes,
@@ -213,7 +208,19 @@ mproc_pool_map_async(mproc_pool *pool, mproc_map_fn *function, const void *items
                 .retries = o->retries,
                 .time_limit_ms = o->time_limit_ms,
         };
+}
 
+int
+mproc_pool_map_async(mproc_pool *pool, mproc_map_fn *function, const void *items, size_t count, size_t item_size,
+                     void *results, size_t result_size, const mproc_map_opts *opts, mproc_future **ret_future)
+{
+        struct mproc__map m = with_options(function, opts);
+
+        m.items = items;
+        m.count = count;
+        m.item_size = item_size;
+        m.results = results;
+        m.result_size = result_size;
         if (result_size > 0 && !results && count > 0)
                 return mproc__fail(-EINVAL, "a map has results of %zu bytes, but the pointer to them is NULL",
                                    result_size);
@@ -227,11 +234,7 @@ mproc_pool_map_opts(mproc_pool *pool, mproc_map_fn *function, const void *items,
         mproc_future *future;
         int r = mproc_pool_map_async(pool, function, items, count, item_size, results, result_size, opts, &future);
 
-        if (r < 0)
-                return r;
-        r = mproc_future_get(future, NULL, 0, NULL, MPROC_FOREVER);
-        mproc_future_free(future);
-        return r;
+        return r < 0 ? r : mproc__future_finish(future, NULL, 0, NULL);
 }
 
 int
@@ -273,21 +276,11 @@ int
 mproc_pool_map_array_async(mproc_pool *pool, mproc_map_fn *function, mproc_array *items, mproc_array *results,
                            const mproc_map_opts *opts, mproc_future **ret_future)
 {
-        static const mproc_map_opts none;
-        const mproc_map_opts *o = opts ? opts : &none;
         struct mproc__encoder e = MPROC__ENCODER_INIT;
-        struct mproc__map m = {
-                .function = function,
-                .chunk = o->chunk,
-                .shared = o->shared,
-                .shared_bytes = o->shared_bytes,
-                .codes = o->codes,
-                .retries = o->retries,
-                .time_limit_ms = o->time_limit_ms,
-                .arrays = &e,
-        };
+        struct mproc__map m = with_options(function, opts);
         int r;
 
+        m.arrays = &e;
         if ((r = mproc__pool_check(pool)) < 0 || (r = check_arrays(items, results)) < 0 ||
             (r = encode_arrays(pool, items, results, &e)) < 0) {
                 mproc__mail_release(&e);
@@ -308,9 +301,5 @@ mproc_pool_map_array(mproc_pool *pool, mproc_map_fn *function, mproc_array *item
         mproc_future *future;
         int r = mproc_pool_map_array_async(pool, function, items, results, opts, &future);
 
-        if (r < 0)
-                return r;
-        r = mproc_future_get(future, NULL, 0, NULL, MPROC_FOREVER);
-        mproc_future_free(future);
-        return r;
+        return r < 0 ? r : mproc__future_finish(future, NULL, 0, NULL);
 }

@@ -267,8 +267,7 @@ static bool
 nothing_to_do(mproc_pool *pool, void *arg)
 {
         (void)arg;
-        return pool->ended ||
-               (!pool->active.first && !pool->active_mail.first && !pool->backlog.first && !pool->mail_backlog.first);
+        return pool->ended || !mproc__pool_has_work(pool);
 }
 
 static bool

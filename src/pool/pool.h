@@ -86,7 +86,6 @@ struct mproc_future {
 
 struct mproc__jobs {
         struct mproc_future *first, *last;
-        size_t count;
 };
 
 void mproc__jobs_append(struct mproc__jobs *list, struct mproc_future *job);
@@ -219,6 +218,13 @@ _Atomic uint64_t *mproc__jobs_states(mproc_pool *pool, struct mproc_future *job)
 /* Free what a job holds in the pool's memory and its own; the last reference is gone. */
 void mproc__job_destroy(struct mproc_future *job);
 
+/* Are there jobs that have not ended? */
+static inline bool
+mproc__pool_has_work(const mproc_pool *pool)
+{
+        return pool->active.first || pool->active_mail.first || pool->backlog.first || pool->mail_backlog.first;
+}
+
 static inline struct mproc__job_shm *
 mproc__job_shm(const mproc_pool *pool, const struct mproc_future *job)
 {
@@ -259,6 +265,9 @@ struct mproc_future *mproc__future_new(mproc_pool *pool, enum mproc__job_kind ki
 /* One that was never given: with the area that it has. */
 void mproc__future_abandon(struct mproc_future *future);
 
+/* The user's own wait for what was just given: its outcome, and its future is freed.  Without the mutex. */
+int mproc__future_finish(mproc_future *future, void *buffer, size_t capacity, size_t *ret_len_bytes);
+
 /* --- pool/pool.c: may it be given work?  Under the mutex; with words
  * --------------------------------------------------- */
 
@@ -267,7 +276,6 @@ int mproc__pool_check_open(const mproc_pool *pool);
 /* --- pool/progress.c
  * --------------------------------------------------------------------------------------------------- */
 
-uint64_t mproc__pool_tasks_ended(const mproc_pool *pool);
 bool mproc__progress_owed(const mproc_pool *pool);         /* its last word */
 int64_t mproc__progress_tell(mproc_pool *pool, bool last); /* calls the hook if it is time; when the next is */
 
