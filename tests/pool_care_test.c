@@ -132,6 +132,27 @@ take_a_moment(const void *item, void *result, const void *shared)
         return usleep(20000) == 0 ? 0 : -EINTR;
 }
 
+/* A task with an object goes to its worker by another way, and is work as any other. */
+TEST(progress_is_told_of_tasks_with_objects)
+{
+        struct seen seen = { .calls = 0 };
+        mproc_pool *pool = make_pool(NULL, 1, &(mproc_pool_opts){ .progress = look, .progress_arg = &seen });
+        mproc_event *event;
+        mproc_future *future;
+
+        CHECK_OK(mproc_event_create(NULL, &event));
+        future = give_task(pool, hang, MPROC_ARGS(event));
+        CHECK_OK(mproc_event_wait(event, scaled_ms(LONG_MS)));
+        while (seen.calls == 0)
+                CHECK_CODE(mproc_pool_run(pool, 10), MPROC_ETIMEDOUT);
+        CHECK_INT(seen.last.tasks, 1);
+        CHECK_INT(seen.last.done, 0);
+        CHECK_OK(mproc_future_cancel(future));
+        mproc_future_free(future);
+        mproc_event_free(event);
+        finish_pool(pool);
+}
+
 TEST(progress_is_told_to_the_end)
 {
         struct seen seen = { .calls = 0 };

@@ -96,8 +96,7 @@ measure(mproc_pool *pool, int64_t now, mproc_progress *ret)
 bool
 mproc__progress_owed(const mproc_pool *pool)
 {
-        return pool->progress && pool->progress_since_ns != 0 && !pool->active.first && !pool->backlog.first &&
-               !pool->mail_backlog.first;
+        return pool->progress && pool->progress_since_ns != 0 && !mproc__pool_has_work(pool);
 }
 
 /* The mutex is given up for the hook.  The driver calls this, so nobody else is in it. */
@@ -107,7 +106,7 @@ mproc__progress_tell(mproc_pool *pool, bool last)
         int64_t now;
         mproc_progress progress;
 
-        if (!pool->progress || (!last && !pool->active.first && !pool->backlog.first && !pool->mail_backlog.first))
+        if (!pool->progress || (!last && !mproc__pool_has_work(pool)))
                 return MPROC__NEVER;
         now = mproc__plat_now_ns();
         if (now < pool->progress_next_ns && !last)
