@@ -5,11 +5,11 @@
  * Runs in: every process.  Owns: nothing; descriptors and mappings belong to the caller.
  */
 #include "platform/memory.h"
+#include "platform/linux/fallocate.h"
 #include "platform/platform.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -23,12 +23,6 @@ _Static_assert(sizeof(off_t) == 8, "files of any size");
 #ifndef F_SEAL_SHRINK
 #define F_SEAL_SEAL   1
 #define F_SEAL_SHRINK 2
-#endif
-#ifndef FALLOC_FL_KEEP_SIZE
-#define FALLOC_FL_KEEP_SIZE 1
-#endif
-#ifndef FALLOC_FL_PUNCH_HOLE
-#define FALLOC_FL_PUNCH_HOLE 2
 #endif
 
 int
@@ -45,20 +39,6 @@ mproc__memory_cannot_shrink(int fd)
         return seals >= 0 && (seals & F_SEAL_SHRINK);
 }
 
-/* Like pread and pwrite a cancellation point, and our callers hold locks. */
-static int
-allocate(int fd, int mode, uint64_t offset, uint64_t len)
-{
-        int state, r;
-
-        (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-        do
-                r = fallocate(fd, mode, (off_t)offset, (off_t)len) == 0 ? 0 : -errno;
-        while (r == -EINTR);
-        (void)pthread_setcancelstate(state, NULL);
-        return r;
-}
-
 int
 mproc__memory_reserve(int fd, uint64_t offset, uint64_t len)
 {
@@ -68,7 +48,7 @@ mproc__memory_reserve(int fd, uint64_t offset, uint64_t len)
                 return -EFBIG;
         if ((r = mproc__memory_check_limit(offset + len)) < 0)
                 return r;
-        return allocate(fd, 0, offset, len);
+        return mproc__linux_fallocate(fd, 0, offset, len);
 }
 
 void
@@ -77,7 +57,7 @@ mproc__memory_release(int fd, uint64_t offset, uint64_t len)
         int saved = errno;
 
         if (len > 0)
-                (void)allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len);
+                (void)mproc__linux_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len);
         errno = saved;
 }
 

@@ -5,6 +5,7 @@
  * Runs in: every process.  Owns: nothing; descriptors and mappings belong to the caller.
  */
 #include "platform/shared.h"
+#include "platform/linux/fallocate.h"
 #include "platform/memory.h"
 #include "platform/platform.h"
 
@@ -36,12 +37,6 @@ _Static_assert(sizeof(off_t) == 8, "files of any size");
 #endif
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 16
-#endif
-#ifndef FALLOC_FL_KEEP_SIZE
-#define FALLOC_FL_KEEP_SIZE 1
-#endif
-#ifndef FALLOC_FL_PUNCH_HOLE
-#define FALLOC_FL_PUNCH_HOLE 2
 #endif
 #ifndef MADV_HUGEPAGE
 #define MADV_HUGEPAGE 14
@@ -90,20 +85,6 @@ mproc__shared_create(const char *name, uint64_t len, bool huge, int *ret_fd)
         return 0;
 }
 
-/* A cancellation point, and our callers hold locks. */
-static int
-allocate(int fd, int mode, uint64_t offset, uint64_t len)
-{
-        int state, r;
-
-        (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-        do
-                r = fallocate(fd, mode, (off_t)offset, (off_t)len) == 0 ? 0 : -errno;
-        while (r == -EINTR);
-        (void)pthread_setcancelstate(state, NULL);
-        return r;
-}
-
 /*
  * ftruncate() makes a file as long as one says, so two who make it longer at the same time, by different lengths,
  * could make it shorter.  A memfd that is sealed against shrinking refuses; of other files the last page is
@@ -118,7 +99,7 @@ mproc__shared_grow(int fd, uint64_t len, bool alone)
         if (r < 0)
                 return r;
         if (!alone && !mproc__memory_cannot_shrink(fd))
-                return allocate(fd, 0, len - 1, 1);
+                return mproc__linux_fallocate(fd, 0, len - 1, 1);
         while (ftruncate(fd, (off_t)len) != 0) {
                 r = -errno;
                 if (r == -EPERM && mproc__memory_look(fd, &now, NULL) == 0 && now >= len)
@@ -191,7 +172,7 @@ mproc__shared_want_huge(void *base, size_t len)
 int
 mproc__shared_discard(int fd, uint64_t offset, uint64_t len)
 {
-        return allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len);
+        return mproc__linux_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len);
 }
 
 static const struct {
