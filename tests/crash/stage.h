@@ -35,6 +35,9 @@ void do_acquire_and_release(void);
 void do_wait_permit(void);
 void do_release_permit(void);
 
+/* The helper that gets a message has what is there, or this number, which is put if nothing is. */
+void serve_consumer(int i, uint32_t number);
+
 /* What every case ends with: these messages are there, in this order, no more; then all works. */
 void expect_messages(const uint32_t *numbers, size_t count);
 void expect_lock_works(void);

@@ -28,13 +28,7 @@ SCENE(put_while_a_consumer_sleeps)
         stage_open(0, 0);
         help(0, do_get);
         fate = step_and_kill(make_victim(do_put_5), steps);
-        (void)usleep(300);
-        if (!board->done[0] && queued() == 0) {
-                (void)usleep(2000); /* a message that is just being taken is not queued either */
-                if (!board->done[0])
-                        CHECK_OK(put_number(6, scaled_ms(SERVED_MS)));
-        }
-        CHECK_MSG(helped(0), "a message is there, and the consumer sleeps");
+        serve_consumer(0, 6);
         CHECK(board->value[0] == 5 || board->value[0] == 6);
         if (queued()) { /* it got 5 late, and we put 6 for nothing */
                 CHECK_INT(board->value[0], 5);
@@ -283,19 +277,6 @@ expect_some_of(const uint32_t *numbers, size_t count)
         expect_messages(NULL, 0);
 }
 
-/* The consumer has what is there, or what we put now. */
-static void
-serve_consumer(int i)
-{
-        (void)usleep(300);
-        if (!board->done[i] && queued() == 0) {
-                (void)usleep(2000); /* a message that is just being taken is not queued either */
-                if (!board->done[i])
-                        CHECK_OK(put_number(8, scaled_ms(SERVED_MS)));
-        }
-        CHECK_MSG(helped(i), "a message is there, and the consumer sleeps");
-}
-
 /* It goes to sleep while the producer is at work, who dies a little later. */
 SCENE(put_during_which_a_consumer_comes)
 {
@@ -307,7 +288,7 @@ SCENE(put_during_which_a_consumer_comes)
         fate = step_to(victim, steps);
         help(0, do_get);
         (void)step_and_kill(victim, rand() % 80);
-        serve_consumer(0);
+        serve_consumer(0, 8);
         CHECK(board->value[0] == 5 || board->value[0] == 8);
         expect_some_of((uint32_t[]){ 8 }, 1);
         return fate;
@@ -465,7 +446,7 @@ PAIR(two_putters_while_a_consumer_sleeps)
         a = make_victim(do_put_5);
         b = make_victim(do_put_6);
         die_together(a, first, b, second);
-        serve_consumer(0);
+        serve_consumer(0, 8);
         if (queued() == 2) /* whose commit was first was decided by who was inside */
                 expect_some_of(board->value[0] == 5 ? (uint32_t[]){ 6, 8 } : (uint32_t[]){ 5, 8 }, 2);
         else
